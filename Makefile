@@ -1,0 +1,64 @@
+# Everything a person or CI runs. Needs make, bash and Python alone: no Poetry, no container, no torch.
+# GNU make 3.81, which is what macOS has, is enough.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+HOST ?= 127.0.0.1
+PORT ?= 8000
+# Passed on to pytest by test and test-torch, and to `poetry lock` by lock.
+ARGS ?=
+# The interpreter to build the environments with; empty: the first on PATH that is new enough.
+PYTHON ?=
+export PYTHON
+
+# The version stands in pyproject.toml alone. = and not :=, so that only test-torch reads it.
+TORCH = $(shell sed -n 's/^ *"\(torch==[0-9.]*\)",$$/\1/p' pyproject.toml | head -n 1)
+# Found, not listed, so that no new script escapes.
+SHELL_SCRIPTS = .ci/run $(shell find . -name '*.sh' -not -path './.venv*' -not -path './.git/*' | sort)
+# What is there of mypy's targets: a fresh project may not have them all.
+TYPED = $(wildcard mlapi tests scripts bench ui)
+
+.PHONY: help serve test test-torch check format lock clean venv venv-dev venv-torch
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo '  Variables: HOST and PORT (serve), ARGS (test, test-torch, lock), PYTHON (interpreter, 3.11 or newer)'
+
+serve: venv  ## Serve the API on http://HOST:PORT with the model in models/starter
+	@exec .venv/bin/mlapi serve --host $(HOST) --port $(PORT)
+
+test: venv-dev  ## Run all tests but those that need torch, with coverage
+	@.venv-dev/bin/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+
+test-torch: venv-torch  ## Run the tests that need torch (training, export, the torch engine)
+	@.venv-torch/bin/python -m pytest -m torch --cov --cov-config=.ci/coverage-torch.ini $(ARGS)
+
+check: venv-dev  ## Lint, types, import rules, shell scripts, lock file
+	@echo 'ruff check' && .venv-dev/bin/ruff check --quiet .
+	@echo 'ruff format' && .venv-dev/bin/ruff format --quiet --check . || { echo 'run make format' >&2; exit 1; }
+	@echo 'mypy' && .venv-dev/bin/mypy $(TYPED)
+	@echo 'shellcheck' && .venv-dev/bin/shellcheck $(SHELL_SCRIPTS)
+	@echo 'requirements' && .venv-dev/bin/python scripts/check_requirements.py
+	@echo 'import rules' && .venv-dev/bin/python -m pytest -q tests/unit/test_import_rules.py
+
+format: venv-dev  ## Format the Python code and mend what ruff can mend
+	@.venv-dev/bin/ruff check --fix --quiet . ; .venv-dev/bin/ruff format .
+
+lock:  ## Write poetry.lock and requirements/ from pyproject.toml (ARGS=--regenerate: newest versions)
+	@scripts/lock.sh $(ARGS)
+
+clean:  ## Delete environments, caches and reports
+	rm -rf .venv .venv-dev .venv-torch .venv-lock build dist *.egg-info \
+		.pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* .cov-torch .cov-torch.* htmlcov
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+venv:
+	@scripts/venv.sh .venv requirements/runtime.txt requirements/build.txt
+
+venv-dev:
+	@scripts/venv.sh .venv-dev requirements/dev.txt requirements/build.txt
+
+venv-torch:
+	@scripts/venv.sh .venv-torch requirements/torch.txt requirements/build.txt $(TORCH)
