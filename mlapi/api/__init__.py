@@ -1,0 +1,1 @@
+"""HTTP: routes, schemas, problems, middleware. FastAPI lives here and in `mlapi.main` alone."""

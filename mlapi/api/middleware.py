@@ -1,0 +1,140 @@
+"""What every request passes: an id, a clock, a limit on its body, and an answer even when we fail."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+from starlette.datastructures import MutableHeaders
+
+from mlapi.api.problems import BODY_TOO_LARGE, Problem, internal_problem, problem_response
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+logger = logging.getLogger(__name__)
+
+SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+
+
+class RequestContext:
+    """Pure ASGI middleware: request id, access log, and the answer to exceptions nobody else caught."""
+
+    def __init__(self, app: ASGIApp, *, access_log: bool) -> None:
+        """Wrap an application.
+
+        Args:
+            app: The application.
+            access_log: Whether to log one line per request.
+        """
+        self._app = app
+        self._access_log = access_log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        request_id = _request_id(scope)
+        scope["mlapi.request_id"] = request_id
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception as error:
+            # The exception's message may quote an input, so only its type and frames are logged.
+            logger.exception("request failed", extra={"request_id": request_id})
+            if status:
+                raise RuntimeError("the response had begun when the request failed") from None
+            response = problem_response(internal_problem(), request_id=request_id)
+            await response(scope, receive, send_with_id)
+            del error
+        finally:
+            if self._access_log:
+                self._log(scope, status, time.perf_counter() - started, request_id)
+
+    @staticmethod
+    def _log(scope: Scope, status: int, seconds: float, request_id: str) -> None:
+        route = scope.get("route")
+        extra = {
+            "method": scope["method"],
+            "route": getattr(route, "path", "none"),
+            "status": status,
+            "seconds": round(seconds, 6),
+            "request_id": request_id,
+        }
+        logger.info("request", extra=extra)
+
+
+class BodyLimit:
+    """Pure ASGI middleware: counts body bytes as they arrive and stops reading at the path's limit."""
+
+    def __init__(self, app: ASGIApp, *, limits: Mapping[str, int], default: int) -> None:
+        """Wrap an application.
+
+        Args:
+            app: The application.
+            limits: Largest body in bytes, by path.
+            default: The limit of every other path.
+        """
+        self._app = app
+        self._limits = limits
+        self._default = default
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; reading its body raises `Problem` once it is over the limit."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        limit = self._limits.get(scope["path"], self._default)
+        announced = _content_length(scope)
+        received = 0
+
+        async def receive_counted() -> Message:
+            nonlocal received
+            if announced > limit:
+                raise _too_large(limit)
+            message = await receive()
+            if message["type"] == "http.request":
+                received += len(message.get("body", b""))
+                if received > limit:
+                    raise _too_large(limit)
+            return message
+
+        await self._app(scope, receive_counted, send)
+
+
+def _too_large(limit: int) -> Problem:
+    return Problem(
+        BODY_TOO_LARGE, f"This route takes at most {limit} bytes. Send the texts in several requests."
+    )
+
+
+def _request_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            text = value.decode("latin-1")
+            if SANE_REQUEST_ID.fullmatch(text):
+                return str(text)
+            break
+    return uuid.uuid4().hex
+
+
+def _content_length(scope: Scope) -> int:
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit():
+            return int(value)
+    return 0

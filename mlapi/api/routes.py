@@ -1,0 +1,242 @@
+"""The routes. Each reads its body, asks the predictor, and writes the answer; nothing else."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from mlapi.api.body import read_body
+from mlapi.api.disconnect import ClientDisconnected, until_disconnect
+from mlapi.api.rendering import Renderer
+from mlapi.api.schemas import (
+    Health,
+    Limits,
+    Liveness,
+    ManyPredictions,
+    ModelHealth,
+    ProblemDetails,
+    RequestBase,
+    SinglePrediction,
+    bulk_request,
+    predict_request,
+)
+from mlapi.types import Lane
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mlapi.serving import Serving
+    from mlapi.types import Outcome
+
+CLIENT_CLOSED_REQUEST = 499
+SERVICE_UNAVAILABLE = 503
+
+ONE_EXAMPLE = {"text": "The soup was lovely and the staff were kind."}
+MANY_EXAMPLE = {"text": ["The soup was lovely.", "I waited an hour and nobody came."]}
+
+
+class AnswerObserver(Protocol):
+    """Who counts the texts that were answered; `mlapi.metrics` does."""
+
+    def answered(self, *, hits: int, misses: int, coalesced: int, truncated: int) -> None:
+        """Count one request's texts by where their answers came from."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RouteConfig:
+    """What the routes need to know.
+
+    Attributes:
+        prefix: Path under which they lie.
+        predict: Limits of `predict`.
+        bulk: Limits of `bulk-predict`.
+        predict_timeout: Seconds for one `predict` request.
+        bulk_timeout: Seconds for one `bulk-predict` request.
+        stuck_after: Seconds in one engine call after which the process counts as dead.
+    """
+
+    prefix: str
+    predict: Limits
+    bulk: Limits
+    predict_timeout: float
+    bulk_timeout: float
+    stuck_after: float
+
+
+def build_router(config: RouteConfig, observer: AnswerObserver) -> APIRouter:
+    """Make the routes for one configuration."""
+    router = APIRouter(prefix=config.prefix)
+    predict_model = predict_request(config.predict)
+    bulk_model = bulk_request(config.bulk)
+
+    async def answer(request: Request, texts: Sequence[str], *, lane: Lane) -> tuple[Renderer, Outcome]:
+        """Have the texts predicted, for as long as the client waits."""
+        predictor = _serving(request).require_predictor()
+        timeout = config.bulk_timeout if lane is Lane.BULK else config.predict_timeout
+        outcome = await until_disconnect(
+            request.receive, predictor.predict(texts, lane=lane, timeout=timeout)
+        )
+        observer.answered(
+            hits=outcome.hits,
+            misses=outcome.misses,
+            coalesced=outcome.coalesced,
+            truncated=outcome.truncated,
+        )
+        return _renderer(request), outcome
+
+    @router.post(
+        "/predict",
+        summary="Classify one text or a few",
+        response_model=SinglePrediction | ManyPredictions,
+        responses=_responses(),
+        openapi_extra=_request_body(predict_model, {"one": ONE_EXAMPLE, "several": MANY_EXAMPLE}),
+    )
+    async def predict(request: Request) -> Response:
+        body: Any = await read_body(request, predict_model, max_texts=config.predict.texts)
+        one = isinstance(body.text, str)
+        texts = [body.text] if one else body.text
+        try:
+            renderer, outcome = await answer(request, texts, lane=Lane.INTERACTIVE)
+        except ClientDisconnected:
+            return Response(status_code=CLIENT_CLOSED_REQUEST)
+        content = renderer.single(outcome.predictions[0]) if one else await renderer.many(outcome.predictions)
+        return _answer_response(request, content, outcome)
+
+    @router.post(
+        "/bulk-predict",
+        summary="Classify thousands of texts",
+        response_model=ManyPredictions,
+        responses=_responses(),
+        openapi_extra=_request_body(bulk_model, {"several": MANY_EXAMPLE}),
+    )
+    async def bulk_predict(request: Request) -> Response:
+        body: Any = await read_body(request, bulk_model, max_texts=config.bulk.texts)
+        try:
+            renderer, outcome = await answer(request, body.text, lane=Lane.BULK)
+        except ClientDisconnected:
+            return Response(status_code=CLIENT_CLOSED_REQUEST)
+        return _answer_response(request, await renderer.many(outcome.predictions), outcome)
+
+    @router.get(
+        "/health",
+        summary="Readiness: should this process get requests?",
+        response_model=Health,
+        responses={SERVICE_UNAVAILABLE: {"model": Health, "description": "Starting or draining."}},
+    )
+    async def health(request: Request) -> Response:
+        serving = _serving(request)
+        status = 200 if serving.phase == "healthy" else SERVICE_UNAVAILABLE
+        return JSONResponse(_health(serving).model_dump(), status_code=status)
+
+    @router.get(
+        "/health/live",
+        summary="Liveness: should this process be left running?",
+        response_model=Liveness,
+        responses={SERVICE_UNAVAILABLE: {"model": Liveness, "description": "Restart the process."}},
+    )
+    async def live(request: Request) -> Response:
+        predictor = _serving(request).predictor
+        alive = predictor is None or predictor.healthy(stuck_after=config.stuck_after)
+        return JSONResponse(
+            {"status": "alive" if alive else "dead"}, status_code=200 if alive else SERVICE_UNAVAILABLE
+        )
+
+    return router
+
+
+def _serving(request: Request) -> Serving:
+    serving: Serving = request.state.serving
+    return serving
+
+
+def _renderer(request: Request) -> Renderer:
+    """Return the renderer of the model that answers, made once."""
+    renderer: Renderer | None = getattr(request.app.state, "renderer", None)
+    if renderer is None:
+        renderer = Renderer(_serving(request).require_predictor().info.labels)
+        request.app.state.renderer = renderer
+    return renderer
+
+
+def _answer_response(request: Request, content: bytes, outcome: Outcome) -> Response:
+    times = outcome.timings
+    headers = {
+        "X-Model-Version": _serving(request).require_predictor().info.version,
+        "X-Cache": f"hits={outcome.hits}, misses={outcome.misses}, coalesced={outcome.coalesced}",
+        "X-Truncated": str(outcome.truncated),
+        "Server-Timing": (
+            f"cache;dur={times.cache * 1000:.2f}, tokenize;dur={times.tokenize * 1000:.2f}, "
+            f"queue;dur={times.queue * 1000:.2f}, infer;dur={times.infer * 1000:.2f}"
+        ),
+    }
+    return Response(content, headers=headers, media_type="application/json")
+
+
+def _health(serving: Serving) -> Health:
+    info = serving.predictor.info if serving.predictor else None
+    model = None
+    if info is not None:
+        model = ModelHealth(
+            name=info.name,
+            version=info.version,
+            variant=info.variant,
+            labels=list(info.labels),
+            max_length=info.max_length,
+        )
+    return Health(
+        status=serving.phase,
+        time=dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"),
+        model=model,
+        engine=info.engine if info else None,
+        cache=serving.predictor.cache_status if serving.predictor else None,
+    )
+
+
+def _request_body(model: type[RequestBase], examples: dict[str, object]) -> dict[str, Any]:
+    """Document a body that the route reads by itself."""
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": model.model_json_schema(),
+                    "examples": {name: {"value": value} for name, value in examples.items()},
+                }
+            },
+        }
+    }
+
+
+def _responses() -> dict[int | str, dict[str, Any]]:
+    """Document headers and problems of the predicting routes."""
+    described = {
+        400: "Not JSON, or not UTF-8.",
+        413: "Too many bytes or texts.",
+        415: "A media type or content encoding that is not served.",
+        422: "The body does not fit the schema.",
+        500: "A fault of the service.",
+        503: "Overloaded, starting or draining; see Retry-After.",
+        504: "The request's time ran out.",
+    }
+    headers = {
+        "X-Request-ID": "The request's id: the one sent, when sane, or a new one.",
+        "X-Model-Version": "Digest over what defines the model's answers.",
+        "X-Cache": "How many texts were cached, computed, or computed once for several.",
+        "X-Truncated": "How many texts were longer than the model takes.",
+        "Server-Timing": "Milliseconds in cache, tokenizer, queue and engine.",
+    }
+    documented = {name: {"description": text, "schema": {"type": "string"}} for name, text in headers.items()}
+    problems: dict[int | str, dict[str, Any]] = {
+        status: {
+            "description": text,
+            "content": {"application/problem+json": {"schema": ProblemDetails.model_json_schema()}},
+        }
+        for status, text in described.items()
+    }
+    return {200: {"headers": documented}, **problems}

@@ -1,0 +1,306 @@
+"""Bounded admission, and batches of similar length fed to the engine as soon as it is free.
+
+There is no artificial wait: while the engine works on one batch, what arrives forms the next. The two lanes
+take turns, so that a single text waits for at most two batches behind any amount of bulk work: the one that
+is running and one of the other lane. Nothing that was cancelled, or is past its deadline, reaches the engine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from math import inf
+from typing import TYPE_CHECKING, Protocol
+
+from mlapi.errors import DeadlineExceeded, Draining, EngineError, Overloaded
+from mlapi.lanes import BatchRun, Job, WaitingLine
+from mlapi.types import Lane
+from mlapi.worker import EngineWorker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mlapi.worker import Classify
+
+logger = logging.getLogger(__name__)
+
+MAX_RETRY_AFTER = 30.0
+SPEED_MEMORY = 0.9
+"""How much of what earlier batches taught about the engine's speed outlives one more batch."""
+
+
+class BatchObserver(Protocol):
+    """Who wants to know what the batcher does; `mlapi.metrics` does."""
+
+    def batch_done(self, *, texts: int, padded_tokens: int, tokens: int, seconds: float) -> None:
+        """Note one engine call that gave answers."""
+        ...
+
+    def batch_failed(self) -> None:
+        """Note one engine call that failed."""
+        ...
+
+    def refused(self, reason: str) -> None:
+        """Note a request that was not admitted, or a text that was dropped."""
+        ...
+
+    def queue_changed(self, lane: Lane, *, texts: int, tokens: int) -> None:
+        """Note how long a lane is now."""
+        ...
+
+
+class Batcher:
+    """The line in front of one engine."""
+
+    def __init__(
+        self,
+        classify: Classify,
+        *,
+        max_batch_tokens: int,
+        max_batch_texts: int,
+        max_queue_texts: int,
+        max_queue_tokens: int,
+        observer: BatchObserver,
+    ) -> None:
+        """Make a batcher that is not running yet.
+
+        Args:
+            classify: Runs one batch, in the worker's thread; returns probabilities per text, in order.
+            max_batch_tokens: Budget of padded tokens per engine call.
+            max_batch_texts: Most texts per engine call.
+            max_queue_texts: Most texts that may be admitted to one lane and not yet run.
+            max_queue_tokens: Waiting tokens from which on a lane admits nothing more.
+            observer: Told of every batch and refusal.
+        """
+        self._max_batch_tokens = max_batch_tokens
+        self._max_batch_texts = max_batch_texts
+        self._max_queue_texts = max_queue_texts
+        self._max_queue_tokens = max_queue_tokens
+        self._observer = observer
+        self._lines = {lane: WaitingLine() for lane in Lane}
+        self._last_lane = Lane.BULK
+        self._running: list[Job] = []
+        self._worker = EngineWorker(classify)
+        self._wake = asyncio.Event()
+        self._room: deque[asyncio.Future[None]] = deque()
+        self._speed = _Speed()
+        self._draining = False
+        self._pump: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Start the worker and the loop that feeds it. Needs a running event loop."""
+        self._worker.start()
+        self._pump = asyncio.create_task(self._run(), name="mlapi-batcher")
+
+    def healthy(self, *, stuck_after: float) -> bool:
+        """Tell whether batches can be run: feeder and worker live, no call is over `stuck_after` s."""
+        return (
+            self._pump is not None and not self._pump.done() and self._worker.healthy(stuck_after=stuck_after)
+        )
+
+    @property
+    def waiting(self) -> int:
+        """How many texts were admitted and have not been answered: reserved, waiting or running."""
+        return len(self._running) + sum(line.texts + line.reserved for line in self._lines.values())
+
+    def reserve(self, texts: int, *, lane: Lane, deadline: float) -> None:
+        """Admit texts that are about to be tokenised and submitted, or refuse them at once.
+
+        Each must then be given to `submit` or `release`.
+
+        Raises:
+            Overloaded: The lane is full, or the texts could not be answered before the deadline.
+            Draining: No new work is taken.
+        """
+        if self._draining:
+            raise Draining("shutting down", retry_after=1.0)
+        line = self._lines[lane]
+        wait = self._estimated_wait(lane, texts)
+        if line.texts + line.reserved + texts > self._max_queue_texts:
+            self._refuse("texts", "too many texts are waiting", wait)
+        if line.tokens >= self._max_queue_tokens:
+            self._refuse("tokens", "too many tokens are waiting", wait)
+        if time.monotonic() + wait > deadline:
+            self._refuse(
+                "deadline", f"the wait is about {wait:.1f} s, longer than this request may take", wait
+            )
+        line.reserved += texts
+
+    async def room(self, texts: int, *, lane: Lane) -> None:
+        """Wait until `texts` fit into the lane: for the later windows of an admitted request."""
+        line = self._lines[lane]
+        while (
+            line.texts + line.reserved + texts > self._max_queue_texts
+            or line.tokens >= self._max_queue_tokens
+        ) and not self._draining:
+            turn = asyncio.get_running_loop().create_future()
+            self._room.append(turn)
+            await turn
+
+    def release(self, job: Job) -> None:
+        """Give back the reservation of a job that will not be submitted."""
+        self._lines[job.lane].reserved -= 1
+        self._made_room()
+
+    def submit(self, jobs: list[Job]) -> None:
+        """Put encoded jobs, each reserved before, into their lanes."""
+        now = time.monotonic()
+        for job in jobs:
+            line = self._lines[job.lane]
+            line.reserved -= 1
+            job.submitted = now
+            line.add(job)
+        self._changed()
+        self._wake.set()
+
+    def discard(self, jobs: Iterable[Job]) -> None:
+        """Drop jobs for which nobody waits any more. Those that are running already are left alone."""
+        for job in jobs:
+            if job.line is not None:
+                job.line.remove(job)
+        self._changed()
+        self._made_room()
+
+    def promote(self, job: Job) -> None:
+        """Move a bulk job for which an interactive request waits, too, to the interactive lane."""
+        if job.lane is Lane.INTERACTIVE:
+            return
+        if job.line is not None:
+            job.line.remove(job)
+            self._lines[Lane.INTERACTIVE].add(job)
+        elif job not in self._running:
+            self._lines[job.lane].reserved -= 1
+            self._lines[Lane.INTERACTIVE].reserved += 1
+        job.lane = Lane.INTERACTIVE
+        self._changed()
+
+    async def aclose(self, *, timeout: float) -> None:  # noqa: ASYNC109 - a budget for several steps
+        """Take no new work, finish what was admitted within `timeout` s, fail the rest, stop the worker."""
+        self._draining = True
+        self._made_room()
+        end = time.monotonic() + timeout
+        # Polled, because no event tells of a worker that died.
+        while self.waiting and time.monotonic() < end and self.healthy(stuck_after=inf):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        if self._pump is not None:
+            self._pump.cancel()
+            await asyncio.gather(self._pump, return_exceptions=True)
+        abandoned = [*self._running, *(job for line in self._lines.values() for job in line)]
+        for job in abandoned:
+            if job.line is not None:
+                job.line.remove(job)
+            job.fail(Draining("shut down before the text was answered", retry_after=1.0))
+        self._running = []
+        remaining = max(0.0, end - time.monotonic())
+        if not await asyncio.to_thread(self._worker.stop, timeout=remaining + 0.1):
+            logger.warning("an engine call is still running; it is left behind")
+
+    async def _run(self) -> None:
+        while True:
+            batch = self._next_batch()
+            if not batch:
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            await self._run_batch(batch)
+
+    async def _run_batch(self, batch: list[Job]) -> None:
+        run = BatchRun(started=time.monotonic())
+        self._running = batch
+        try:
+            answers = await self._worker.call([job.encoding for job in batch])
+            run.seconds = time.monotonic() - run.started
+            for job, probabilities in zip(batch, answers, strict=True):
+                job.resolve(probabilities, run)
+        except Exception as error:  # noqa: BLE001 - the line must go on whatever one batch did
+            self._fail_batch(batch, error)
+        else:
+            self._note_run(batch, run.seconds)
+        self._running = []
+
+    def _fail_batch(self, batch: list[Job], error: Exception) -> None:
+        failure = (
+            error if isinstance(error, EngineError) else EngineError(f"batch failed ({type(error).__name__})")
+        )
+        cause = error.__cause__ or error
+        logger.error("a batch of %d texts failed: %s (%s)", len(batch), failure, type(cause).__name__)
+        self._observer.batch_failed()
+        for job in batch:
+            job.fail(failure)
+
+    def _next_batch(self) -> list[Job]:
+        """Take a batch from the lane whose turn it is, without jobs that are past their deadline."""
+        other = Lane.BULK if self._last_lane is Lane.INTERACTIVE else Lane.INTERACTIVE
+        for lane in (other, self._last_lane):
+            line = self._lines[lane]
+            while batch := line.take(max_tokens=self._max_batch_tokens, max_texts=self._max_batch_texts):
+                live = self._drop_expired(batch)
+                self._changed()
+                self._made_room()
+                if live:
+                    self._last_lane = lane
+                    return live
+        return []
+
+    def _drop_expired(self, batch: list[Job]) -> list[Job]:
+        now = time.monotonic()
+        live = [job for job in batch if job.deadline > now]
+        if len(live) < len(batch):
+            for job in batch:
+                if job.deadline <= now:
+                    self._observer.refused("expired")
+                    job.fail(DeadlineExceeded("the deadline passed while the text waited"))
+        return live
+
+    def _estimated_wait(self, lane: Lane, texts: int) -> float:
+        """Return the seconds until texts that join the lane now would be answered; 0.0 while unmeasured."""
+        line = self._lines[lane]
+        own = line.tokens + (line.reserved + texts) * self._speed.tokens_per_text
+        other = sum(line.tokens for line in self._lines.values()) - line.tokens
+        running = sum(job.encoding.length for job in self._running)
+        # Turns are equal, so the other lane gets at most as much engine time as this one, plus one batch.
+        ahead = own + min(other, own + self._max_batch_tokens) + running
+        return ahead * self._speed.seconds_per_token
+
+    def _note_run(self, batch: list[Job], seconds: float) -> None:
+        lengths = [job.encoding.length for job in batch]
+        self._speed.note(texts=len(batch), tokens=sum(lengths), seconds=seconds)
+        self._observer.batch_done(
+            texts=len(batch), padded_tokens=max(lengths) * len(batch), tokens=sum(lengths), seconds=seconds
+        )
+
+    def _refuse(self, reason: str, message: str, wait: float) -> None:
+        self._observer.refused(reason)
+        raise Overloaded(message, retry_after=min(MAX_RETRY_AFTER, max(1.0, wait)))
+
+    def _made_room(self) -> None:
+        while self._room:
+            turn = self._room.popleft()
+            if not turn.done():
+                turn.set_result(None)
+
+    def _changed(self) -> None:
+        for lane, line in self._lines.items():
+            self._observer.queue_changed(lane, texts=line.texts, tokens=line.tokens)
+
+
+class _Speed:
+    """What the latest batches tell about the engine: decaying sums, so that large batches weigh more."""
+
+    def __init__(self) -> None:
+        self._texts = self._tokens = self._seconds = 0.0
+
+    def note(self, *, texts: int, tokens: int, seconds: float) -> None:
+        self._texts = self._texts * SPEED_MEMORY + texts
+        self._tokens = self._tokens * SPEED_MEMORY + tokens
+        self._seconds = self._seconds * SPEED_MEMORY + seconds
+
+    @property
+    def seconds_per_token(self) -> float:
+        return self._seconds / self._tokens if self._tokens else 0.0
+
+    @property
+    def tokens_per_text(self) -> float:
+        return self._tokens / self._texts if self._texts else 0.0

@@ -1,0 +1,1 @@
+"""Prediction caches: in process, in Redis, and the two together."""

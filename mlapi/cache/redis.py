@@ -1,0 +1,131 @@
+"""The cache in Redis, which every process of the service shares. A failure of any kind is a miss."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mlapi.cache.connections import RedisConnections, pack
+from mlapi.cache.events import ignore_event
+from mlapi.cache.health import Health
+from mlapi.cache.writer import RedisWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mlapi.cache.address import CacheAddress
+    from mlapi.cache.events import OnEvent
+    from mlapi.types import CacheKey
+
+WRITE_TIMEOUT_S = 1.0
+"""Seconds that one write may take: nobody waits for it, but entries pile up behind it."""
+
+
+class RedisCache:
+    """A `Cache` in Redis. Used from one event loop.
+
+    A lookup costs at most about `timeout_s`, whatever state Redis is in; a write costs the caller nothing.
+    """
+
+    def __init__(
+        self,
+        address: CacheAddress,
+        *,
+        password: str | None = None,
+        ttl_s: int,
+        ttl_jitter: float = 0.1,
+        timeout_s: float = 0.1,
+        connect_timeout_s: float = 0.5,
+        chunk: int = 1_000,
+        max_pending: int = 10_000,
+        max_connections: int = 16,
+        on_event: OnEvent = ignore_event,
+    ) -> None:
+        """Keep the settings; nothing connects here.
+
+        Args:
+            address: Where Redis is; of kind `tcp` or `unix`.
+            password: Comes before the address's own.
+            ttl_s: Seconds that an entry lives, at least 1.
+            ttl_jitter: Fraction, from 0 to below 1, by which each entry's life is randomly longer or shorter,
+                so that what was written together does not expire together.
+            timeout_s: Seconds for a lookup, all its keys together, waiting for a connection included.
+            connect_timeout_s: Seconds for one attempt to connect; a lookup gives up after `timeout_s`.
+            chunk: Keys in one MGET, and entries in one write.
+            max_pending: Entries that wait to be written; more are dropped.
+            max_connections: How many exchanges with Redis run at once; more wait their turn.
+            on_event: Told of hits, misses, failures, writes and drops.
+        """
+        self._timeout_s = timeout_s
+        self._chunk = chunk
+        self._on_event = on_event
+        self._closed = False
+        self._connections = RedisConnections(
+            address,
+            password=password,
+            connect_timeout_s=connect_timeout_s,
+            max_connections=max_connections,
+            on_event=on_event,
+        )
+        self._writer = RedisWriter(
+            self._connections,
+            place=address.redacted,
+            ttl_s=ttl_s,
+            ttl_jitter=ttl_jitter,
+            timeout_s=connect_timeout_s + WRITE_TIMEOUT_S,
+            chunk=chunk,
+            max_pending=max_pending,
+            on_event=on_event,
+        )
+        self._reads = Health(
+            well=f"Redis at {address.redacted} allows lookups again",
+            ill=f"Redis at {address.redacted} refuses lookups",
+        )
+
+    @property
+    def status(self) -> str:
+        """`down` while Redis does not answer or refuses lookups, `off` once closed, otherwise `ok`."""
+        if self._closed:
+            return "off"
+        return "ok" if self._connections.health.ok and self._reads.ok else "down"
+
+    async def get_many(self, keys: Sequence[CacheKey]) -> list[bytes | None]:
+        """Look all keys up in one round trip; None for each that is not there or could not be read."""
+        if self._closed or not keys:
+            return [None] * len(keys)
+        chunks = [keys[start : start + self._chunk] for start in range(0, len(keys), self._chunk)]
+        commands = [pack(b"MGET", *chunk) for chunk in chunks]
+        replies = await self._connections.exchange(commands, timeout_s=self._timeout_s)
+        values: list[bytes | None] = [None] * len(keys) if replies is None else self._values(chunks, replies)
+        misses = values.count(None)
+        if misses:
+            self._on_event("redis_miss", misses)
+        if misses < len(values):
+            self._on_event("redis_hit", len(values) - misses)
+        return values
+
+    def set_many(self, entries: Mapping[CacheKey, bytes]) -> None:
+        """Have the entries written soon; returns at once. Needs a running event loop."""
+        self._writer.put(entries)
+
+    async def aclose(self) -> None:
+        """Write what is pending, for about two seconds at most, and close the connections."""
+        self._closed = True
+        await self._writer.aclose()
+        await self._connections.aclose()
+
+    def _values(self, chunks: Sequence[Sequence[CacheKey]], replies: Sequence[object]) -> list[bytes | None]:
+        """Put the replies together; a refused chunk is a chunk of misses."""
+        values: list[bytes | None] = []
+        refusal: Exception | None = None
+        for chunk, reply in zip(chunks, replies, strict=True):
+            if isinstance(reply, list) and len(reply) == len(chunk):
+                values += reply  # MGET gives nil where the value is not a string
+            else:
+                values += [None] * len(chunk)
+                refusal = reply if isinstance(reply, Exception) else TypeError()
+        if refusal is None:
+            self._reads.succeeded()
+        else:
+            self._reads.failed(refusal)
+            self._on_event("redis_refused", 1)
+        return values

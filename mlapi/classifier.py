@@ -1,0 +1,161 @@
+"""A loaded model: tokenizer, engine and activation as one thing that turns texts into probabilities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from mlapi.engines.activation import activate
+from mlapi.errors import EngineError, GoldenMismatch
+from mlapi.types import Encoding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from mlapi.models.manifest import Golden
+    from mlapi.ports import TextEngine, TokenEngine, Tokenizer
+    from mlapi.types import ModelInfo, Probabilities
+
+CHARACTERS_PER_TOKEN = 5
+"""What one token of English text is worth in characters; prices texts whose engine does its own reading."""
+
+
+class Reader(Protocol):
+    """The half of a classifier that differs between token and text engines."""
+
+    def encode(self, texts: Sequence[str]) -> list[Encoding]:
+        """Turn texts into what `infer` takes, in order."""
+        ...
+
+    def infer(self, encodings: Sequence[Encoding]) -> NDArray[np.float32]:
+        """Return logits of shape (len(encodings), labels)."""
+        ...
+
+    def close(self) -> None:
+        """Release the engine. No call follows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TokenReader:
+    """Texts through a tokenizer into a `TokenEngine`."""
+
+    tokenizer: Tokenizer
+    engine: TokenEngine
+
+    def encode(self, texts: Sequence[str]) -> list[Encoding]:
+        """Tokenise."""
+        return self.tokenizer.encode(texts)
+
+    def infer(self, encodings: Sequence[Encoding]) -> NDArray[np.float32]:
+        """Return logits of shape (len(encodings), labels)."""
+        return self.engine.infer([encoding.payload for encoding in encodings])  # type: ignore[misc]
+
+    def close(self) -> None:
+        """Release the engine."""
+        self.engine.close()
+
+
+@dataclass(frozen=True, slots=True)
+class TextReader:
+    """Texts straight into a `TextEngine`."""
+
+    engine: TextEngine
+
+    def encode(self, texts: Sequence[str]) -> list[Encoding]:
+        """Wrap each text, priced by its characters."""
+        return [
+            Encoding(payload=text, length=1 + len(text) // CHARACTERS_PER_TOKEN, truncated=False)
+            for text in texts
+        ]
+
+    def infer(self, encodings: Sequence[Encoding]) -> NDArray[np.float32]:
+        """Return logits of shape (len(encodings), labels)."""
+        return self.engine.infer_texts([encoding.payload for encoding in encodings])  # type: ignore[misc]
+
+    def close(self) -> None:
+        """Release the engine."""
+        self.engine.close()
+
+
+class Classifier:
+    """A model that is loaded and can answer. `encode` may run in several threads, `classify` in one."""
+
+    def __init__(self, info: ModelInfo, reader: Reader) -> None:
+        """Join a model's description with the reader that runs it."""
+        self.info = info
+        self._reader = reader
+
+    def encode(self, texts: Sequence[str]) -> list[Encoding]:
+        """Turn texts into what the engine takes, in order."""
+        return self._reader.encode(texts)
+
+    def classify(self, encodings: Sequence[Encoding]) -> list[Probabilities]:
+        """Run one batch.
+
+        Args:
+            encodings: One or more encoded texts; padded to the longest of them.
+
+        Returns:
+            For each text the probabilities by label id.
+
+        Raises:
+            EngineError: The engine failed, or gave output of a wrong shape or a non-finite one.
+        """
+        logits = self.logits(encodings)
+        return [tuple(row) for row in activate(logits, self.info.activation).tolist()]
+
+    def logits(self, encodings: Sequence[Encoding]) -> NDArray[np.float32]:
+        """Run one batch and return the checked logits, shape (len(encodings), labels).
+
+        Raises:
+            EngineError: See `classify`.
+        """
+        try:
+            logits = self._reader.infer(encodings)
+        except Exception as error:
+            raise EngineError(f"the {self.info.engine} engine failed ({type(error).__name__})") from error
+        expected = (len(encodings), len(self.info.labels))
+        if logits.shape != expected:
+            raise EngineError(
+                f"the {self.info.engine} engine gave shape {logits.shape} where {expected} was due"
+            )
+        if not np.isfinite(logits).all():
+            raise EngineError(f"the {self.info.engine} engine gave a non-finite output")
+        return logits
+
+    def check_golden(self, golden: Iterable[Golden], *, tolerance: float) -> None:
+        """Run the manifest's golden texts and compare probabilities with the recorded ones.
+
+        Args:
+            golden: Texts with the reference's logits.
+            tolerance: Largest difference in any probability that still passes.
+
+        Raises:
+            GoldenMismatch: A text's probability or truncation differs; names the text by its number.
+            EngineError: The engine failed on one.
+        """
+        for number, expected in enumerate(golden, start=1):
+            (encoding,) = self.encode([expected.text])
+            (actual,) = self.classify([encoding])
+            reference = activate(np.array([expected.logits], dtype=np.float32), self.info.activation)[0]
+            deviation = float(np.abs(np.array(actual) - reference).max())
+            if not deviation <= tolerance:  # so that a NaN fails as well
+                raise GoldenMismatch(
+                    f"{self.info.name} ({self.info.variant}): golden text {number} deviates by "
+                    f"{deviation:.2g}, more than {tolerance:.2g}; this CPU or engine version does not give "
+                    "the recorded answers: try another variant, or export the model on this machine"
+                )
+            if encoding.truncated != expected.truncated:
+                raise GoldenMismatch(
+                    f"{self.info.name} ({self.info.variant}): golden text {number} is "
+                    f"{'' if encoding.truncated else 'not '}truncated, against the manifest"
+                )
+
+    def close(self) -> None:
+        """Release the engine."""
+        self._reader.close()

@@ -1,0 +1,31 @@
+"""Padding of a batch of token ids to one rectangle."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+
+def pad_batch(batch: Sequence[Sequence[int]], *, pad_id: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pad on the right to the longest sequence.
+
+    Args:
+        batch: Token ids of each text, special tokens included; at least one text.
+        pad_id: Token id to pad with.
+
+    Returns:
+        `input_ids` and `attention_mask`, both int64 of shape (len(batch), longest); the mask is 1 on tokens.
+    """
+    longest = max(len(ids) for ids in batch)
+    input_ids = np.full((len(batch), longest), pad_id, dtype=np.int64)
+    attention_mask = np.zeros((len(batch), longest), dtype=np.int64)
+    for row, ids in enumerate(batch):
+        input_ids[row, : len(ids)] = ids
+        attention_mask[row, : len(ids)] = 1
+    return input_ids, attention_mask

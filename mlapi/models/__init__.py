@@ -1,0 +1,1 @@
+"""The model directory: its manifest, digests, and what may be loaded from it."""

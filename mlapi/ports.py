@@ -1,0 +1,74 @@
+"""The seams: what the core needs from tokenizers, engines and caches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mlapi.types import CacheKey, Encoding
+
+
+class Tokenizer(Protocol):
+    """Turns texts into token ids. Called from several threads at once."""
+
+    def encode(self, texts: Sequence[str]) -> list[Encoding]:
+        """Encode each text with special tokens, cut to the model's maximum length, unpadded."""
+        ...
+
+
+@runtime_checkable
+class TokenEngine(Protocol):
+    """Runs a model on token ids. Called from one thread at a time."""
+
+    name: str
+
+    def infer(self, batch: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """Return logits of shape (len(batch), labels); the engine pads on the right and masks.
+
+        Raises:
+            Exception: Whatever the runtime raises; the caller turns it into an `EngineError`.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release what the engine holds. No call follows."""
+        ...
+
+
+class TextEngine(Protocol):
+    """Runs a model that does its own reading of the text. Called from one thread at a time."""
+
+    name: str
+
+    def infer_texts(self, batch: Sequence[str]) -> NDArray[np.float32]:
+        """Return logits of shape (len(batch), labels)."""
+        ...
+
+    def close(self) -> None:
+        """Release what the engine holds. No call follows."""
+        ...
+
+
+class Cache(Protocol):
+    """Stores encoded predictions. Never raises: a failure is a miss, or a write that did not happen."""
+
+    async def get_many(self, keys: Sequence[CacheKey]) -> list[bytes | None]:
+        """Look all keys up at once; None in the place of each that is not there."""
+        ...
+
+    def set_many(self, entries: Mapping[CacheKey, bytes]) -> None:
+        """Store the entries, behind the caller's back where that takes time."""
+        ...
+
+    async def aclose(self) -> None:
+        """Finish pending writes within a bounded time and release connections."""
+        ...
+
+    @property
+    def status(self) -> str:
+        """One word for health pages: `ok`, `down` or `off`."""
+        ...

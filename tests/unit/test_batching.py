@@ -1,0 +1,256 @@
+"""The batcher: admission, turns, deadlines, failures, closing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from mlapi.errors import DeadlineExceeded, Draining, EngineError, Overloaded
+from mlapi.types import Lane
+from tests.support.fakes import RecordingJob, Rig, eventually
+
+
+def _submit(rig: Rig, *jobs: RecordingJob) -> None:
+    for job in jobs:
+        rig.batcher.reserve(1, lane=job.lane, deadline=job.deadline)
+    rig.batcher.submit(list(jobs))
+
+
+async def _occupy(rig: Rig) -> RecordingJob:
+    """Keep the engine busy with one job until its gate is opened."""
+    rig.engine.gate.clear()
+    job = RecordingJob(1)
+    _submit(rig, job)
+    await rig.engine_is_busy()
+    return job
+
+
+async def test_jobs_that_wait_together_run_together() -> None:
+    """Every text would cost an engine call of its own under load."""
+    async with Rig() as rig:
+        await _occupy(rig)
+        jobs = [RecordingJob(10) for _ in range(5)]
+        _submit(rig, *jobs)
+        rig.engine.gate.set()
+        await asyncio.gather(*[job.wait() for job in jobs])
+        assert [len(batch) for batch in rig.engine.batches] == [1, 5]
+        assert rig.observer.batches == [1, 5]
+
+
+async def test_lanes_take_turns() -> None:
+    """A single text would wait for a whole bulk request, or bulk work never get its turn."""
+    async with Rig(max_batch_texts=4) as rig:
+        await _occupy(rig)
+        bulk = [RecordingJob(20, lane=Lane.BULK) for _ in range(12)]
+        _submit(rig, *bulk)
+        singles = [RecordingJob(10) for _ in range(8)]
+        _submit(rig, *singles)
+        rig.engine.gate.set()
+        await asyncio.gather(*[job.wait() for job in [*bulk, *singles]])
+        kinds = ["bulk" if batch[0][0] == 20 else "single" for batch in rig.engine.batches[1:]]
+        assert kinds == ["bulk", "single", "bulk", "single", "bulk"]
+
+
+async def test_a_full_lane_refuses_and_the_other_does_not() -> None:
+    """Memory would grow without bound, or bulk work lock single texts out."""
+    async with Rig(max_queue_texts=3) as rig:
+        await _occupy(rig)
+        _submit(rig, *[RecordingJob(5, lane=Lane.BULK) for _ in range(3)])
+        with pytest.raises(Overloaded) as refusal:
+            rig.batcher.reserve(1, lane=Lane.BULK, deadline=time.monotonic() + 60)
+        assert refusal.value.retry_after >= 1
+        assert rig.observer.reasons == ["texts"]
+        rig.batcher.reserve(3, lane=Lane.INTERACTIVE, deadline=time.monotonic() + 60)
+        with pytest.raises(Overloaded):
+            rig.batcher.reserve(1, lane=Lane.INTERACTIVE, deadline=time.monotonic() + 60)
+        for _ in range(3):
+            rig.batcher.release(RecordingJob(5))
+
+
+async def test_waiting_tokens_are_bounded() -> None:
+    """A few thousand long texts would be admitted that take minutes to run."""
+    async with Rig(max_queue_tokens=100) as rig:
+        await _occupy(rig)
+        _submit(rig, RecordingJob(100))
+        with pytest.raises(Overloaded):
+            rig.batcher.reserve(1, lane=Lane.INTERACTIVE, deadline=time.monotonic() + 60)
+        assert rig.observer.reasons == ["tokens"]
+
+
+async def test_what_cannot_meet_its_deadline_is_refused_at_the_door() -> None:
+    """Clients would wait until their deadline only to hear that it passed."""
+    async with Rig(max_batch_tokens=100) as rig:
+        rig.engine._seconds = 0.05
+        first = RecordingJob(100)
+        _submit(rig, first)
+        await first.wait()
+        rig.engine.gate.clear()
+        _submit(rig, *[RecordingJob(100) for _ in range(20)])
+        with pytest.raises(Overloaded, match="longer than this request may take"):
+            rig.batcher.reserve(1, lane=Lane.INTERACTIVE, deadline=time.monotonic() + 0.2)
+        assert rig.observer.reasons == ["deadline"]
+        rig.batcher.reserve(1, lane=Lane.INTERACTIVE, deadline=time.monotonic() + 600)
+        rig.batcher.release(RecordingJob(5))
+        rig.engine._seconds = 0.0
+
+
+async def test_jobs_past_their_deadline_do_not_reach_the_engine() -> None:
+    """Under overload the engine would work on answers that nobody waits for."""
+    async with Rig() as rig:
+        await _occupy(rig)
+        late, good = RecordingJob(7), RecordingJob(8)
+        _submit(rig, late, good)
+        late.deadline = time.monotonic() - 1
+        rig.engine.gate.set()
+        await asyncio.gather(late.wait(), good.wait())
+        assert isinstance(late.error, DeadlineExceeded)
+        assert good.answer is not None
+        assert rig.texts_run == 2
+        assert rig.observer.reasons == ["expired"]
+
+
+async def test_a_batch_of_expired_jobs_is_skipped_whole() -> None:
+    """The engine would be called with an empty batch."""
+    async with Rig() as rig:
+        await _occupy(rig)
+        late = RecordingJob(7)
+        _submit(rig, late)
+        late.deadline = time.monotonic() - 1
+        rig.engine.gate.set()
+        await late.wait()
+        assert rig.texts_run == 1
+
+
+async def test_discarded_jobs_do_not_reach_the_engine() -> None:
+    """Texts of clients that left would cost engine time."""
+    async with Rig() as rig:
+        occupant = await _occupy(rig)
+        gone, good = RecordingJob(7), RecordingJob(8)
+        _submit(rig, gone, good)
+        rig.batcher.discard([gone, occupant])
+        assert rig.observer.depth[Lane.INTERACTIVE] == (1, 8)
+        rig.engine.gate.set()
+        await asyncio.gather(good.wait(), occupant.wait())
+        assert rig.texts_run == 2
+        assert not gone.ended.is_set()
+        assert occupant.answer is not None
+
+
+async def test_a_promoted_job_changes_lanes() -> None:
+    """A single text that is also part of a bulk request would wait for that whole request."""
+    async with Rig(max_batch_texts=1) as rig:
+        await _occupy(rig)
+        bulk = [RecordingJob(20 + number, lane=Lane.BULK) for number in range(4)]
+        _submit(rig, *bulk)
+        rig.batcher.promote(bulk[3])
+        rig.batcher.promote(bulk[3])
+        assert rig.observer.depth == {Lane.INTERACTIVE: (1, 23), Lane.BULK: (3, 63)}
+        rig.engine.gate.set()
+        await asyncio.gather(*[job.wait() for job in bulk])
+        order = [batch[0][0] for batch in rig.engine.batches[1:]]
+        assert order == [20, 23, 21, 22]
+
+
+async def test_a_job_promoted_before_it_is_submitted_keeps_the_books_straight() -> None:
+    """Reservations would leak from one lane to the other until one refuses everything."""
+    async with Rig(max_queue_texts=1) as rig:
+        job = RecordingJob(5, lane=Lane.BULK)
+        rig.batcher.reserve(1, lane=Lane.BULK, deadline=job.deadline)
+        rig.batcher.promote(job)
+        assert rig.batcher.waiting == 1
+        rig.batcher.reserve(1, lane=Lane.BULK, deadline=job.deadline)
+        rig.batcher.submit([job])
+        await job.wait()
+        other = RecordingJob(5, lane=Lane.BULK)
+        rig.batcher.release(other)
+        assert rig.batcher.waiting == 0
+
+
+async def test_a_job_promoted_while_it_runs_keeps_the_books_straight() -> None:
+    """A reservation would be taken back that the running text no longer holds."""
+    async with Rig() as rig:
+        rig.engine.gate.clear()
+        job = RecordingJob(5, lane=Lane.BULK)
+        _submit(rig, job)
+        await rig.engine_is_busy()
+        rig.batcher.promote(job)
+        rig.engine.gate.set()
+        await job.wait()
+        await eventually(lambda: rig.batcher.waiting == 0)
+
+
+async def test_a_failing_batch_fails_its_own_jobs_only() -> None:
+    """One poisonous text would take the others' answers, or the whole service, with it."""
+    async with Rig(max_batch_texts=2) as rig:
+        await _occupy(rig)
+        rig.engine.fail_on = {7}
+        jobs = [RecordingJob(7), RecordingJob(8), RecordingJob(30), RecordingJob(31)]
+        _submit(rig, *jobs)
+        rig.engine.gate.set()
+        await asyncio.gather(*[job.wait() for job in jobs])
+        assert [type(job.error) for job in jobs] == [EngineError, EngineError, type(None), type(None)]
+        assert rig.observer.failures == 1
+        assert rig.batcher.healthy(stuck_after=60)
+
+
+async def test_a_wrong_number_of_answers_is_a_failure() -> None:
+    """Texts would get each other's scores."""
+    async with Rig() as rig:
+        rig.batcher._worker._classify = lambda _batch: []
+        job = RecordingJob(5)
+        _submit(rig, job)
+        await job.wait()
+        assert isinstance(job.error, EngineError)
+
+
+async def test_room_is_waited_for_in_turn() -> None:
+    """The later windows of a bulk request would be refused half-way, or hang when room appears."""
+    async with Rig(max_queue_texts=2) as rig:
+        await _occupy(rig)
+        jobs = [RecordingJob(5, lane=Lane.BULK) for _ in range(2)]
+        _submit(rig, *jobs)
+        waiter = asyncio.create_task(rig.batcher.room(2, lane=Lane.BULK))
+        gone = asyncio.create_task(rig.batcher.room(1, lane=Lane.BULK))
+        await asyncio.sleep(0)
+        assert not waiter.done()
+        gone.cancel()
+        rig.engine.gate.set()
+        await asyncio.wait_for(waiter, 5)
+
+
+async def test_closing_finishes_what_was_admitted() -> None:
+    """A rollout would lose the requests under way."""
+    rig = Rig()
+    async with rig:
+        await _occupy(rig)
+        job = RecordingJob(5)
+        _submit(rig, job)
+        closing = asyncio.create_task(rig.batcher.aclose(timeout=5))
+        await asyncio.sleep(0)
+        with pytest.raises(Draining):
+            rig.batcher.reserve(1, lane=Lane.INTERACTIVE, deadline=time.monotonic() + 60)
+        rig.engine.gate.set()
+        await closing
+        assert job.answer is not None
+        assert not rig.batcher.healthy(stuck_after=60)
+
+
+async def test_closing_does_not_wait_for_ever() -> None:
+    """A hung engine would keep the process from shutting down, and its clients without a word."""
+    rig = Rig()
+    async with rig:
+        running = await _occupy(rig)
+        waiting = RecordingJob(5)
+        _submit(rig, waiting)
+        await rig.batcher.aclose(timeout=0.05)
+        assert isinstance(running.error, Draining)
+        assert isinstance(waiting.error, Draining)
+
+
+async def test_not_started_is_not_healthy_and_closes() -> None:
+    """A failed start would hang instead of ending."""
+    rig = Rig()
+    assert not rig.batcher.healthy(stuck_after=60)
+    await rig.batcher.aclose(timeout=0)

@@ -1,0 +1,81 @@
+"""Directories and files that are whole or not there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mlapi.errors import ConfigurationError
+from mlapi.training.atomic import fresh_directory, write_atomically
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def fill(directory: Path, content: str) -> None:
+    """Put a manifest into a directory."""
+    (directory / "manifest.json").write_text(content, encoding="utf-8")
+
+
+def test_a_directory_appears_when_it_is_whole(tmp_path: Path) -> None:
+    """If this fails, a half-written model can be loaded."""
+    out = tmp_path / "models" / "new"
+    with fresh_directory(out) as partial:
+        fill(partial, "first")
+        assert not out.exists()
+    assert (out / "manifest.json").read_text(encoding="utf-8") == "first"
+    assert [path.name for path in out.parent.iterdir()] == ["new"]
+
+
+def test_an_old_model_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    """If this fails, a training run that fails at its end destroys the model that was there."""
+    out = tmp_path / "model"
+    with fresh_directory(out) as partial:
+        fill(partial, "old")
+    with pytest.raises(RuntimeError), fresh_directory(out) as partial:
+        fill(partial, "new")
+        raise RuntimeError
+    assert (out / "manifest.json").read_text(encoding="utf-8") == "old"
+    with fresh_directory(out) as partial:
+        fill(partial, "new")
+    assert (out / "manifest.json").read_text(encoding="utf-8") == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_what_is_no_model_is_not_overwritten(tmp_path: Path) -> None:
+    """If this fails, a wrong --out deletes someone's files."""
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "dear.txt").touch()
+    (tmp_path / "file").touch()
+    for name in ("letters", "file"):
+        with pytest.raises(ConfigurationError, match="not a model directory"), fresh_directory(tmp_path / name):
+            pytest.fail("the block must not run")
+    assert (tmp_path / "letters" / "dear.txt").exists()
+
+
+def test_an_empty_directory_is_taken(tmp_path: Path) -> None:
+    """If this fails, a directory that the user made beforehand is refused."""
+    (tmp_path / "out").mkdir()
+    with fresh_directory(tmp_path / "out") as partial:
+        fill(partial, "new")
+    assert (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    """If this fails, a path below a file ends in a traceback."""
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(ConfigurationError, match="cannot be written"),
+        fresh_directory(tmp_path / "file" / "out"),
+    ):
+        pytest.fail("the block must not run")
+
+
+def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
+    """If this fails, a checkpoint can be half of one and half of another."""
+    path = tmp_path / "state"
+    write_atomically(path, b"one")
+    write_atomically(path, b"two")
+    assert path.read_bytes() == b"two"
+    assert list(tmp_path.iterdir()) == [path]
