@@ -7,10 +7,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
@@ -49,7 +51,7 @@ OTHER_BODY_LIMIT = 64 * 1024
 def create_app(
     settings: Settings | None = None,
     *,
-    classifier: Classifier | None = None,
+    classifier: Classifier | Callable[[], Classifier] | None = None,
     cache: Cache | None = None,
     on_fatal: Callable[[Exception], None] | None = None,
 ) -> FastAPI:
@@ -57,7 +59,7 @@ def create_app(
 
     Args:
         settings: How to behave; by default read from the environment.
-        classifier: Answers instead of the model that the settings name.
+        classifier: Answers instead of the model that the settings name; or makes what does, in a thread.
         cache: Is used instead of the one that the settings name.
         on_fatal: Called when the model cannot be loaded; by default the process gets SIGTERM.
 
@@ -112,18 +114,20 @@ class _Parts:
         settings: Settings,
         metrics: Metrics,
         *,
-        classifier: Classifier | None,
+        classifier: Classifier | Callable[[], Classifier] | None,
         cache: Cache | None,
         on_fatal: Callable[[Exception], None],
     ) -> None:
         self.serving = Serving()
         self._settings = settings
         self._metrics = metrics
-        self._classifier = classifier
+        self._threads = settings.threads or max(1, available_cpus() // settings.workers)
+        self._classifier = classifier or partial(
+            load_classifier, settings.model, variant=settings.variant, threads=self._threads
+        )
         self._cache = cache
         self._on_fatal = on_fatal
         self._address = parse_address(settings.redis_url.get_secret_value())
-        self._threads = settings.threads or max(1, available_cpus() // settings.workers)
 
     async def load_or_die(self, stack: AsyncExitStack) -> None:
         """Load everything; a process that cannot must not stay."""
@@ -139,11 +143,8 @@ class _Parts:
     async def _load(self, stack: AsyncExitStack) -> None:
         """Load the model and start what answers with it; `stack` closes all, what takes work first."""
         settings = self._settings
-        classifier = self._classifier
-        if classifier is None:
-            classifier = await asyncio.to_thread(
-                load_classifier, settings.model, variant=settings.variant, threads=self._threads
-            )
+        given = self._classifier
+        classifier = await asyncio.to_thread(given) if callable(given) else given
         stack.callback(classifier.close)
         cache = self._cache or self._make_cache()
         stack.push_async_callback(cache.aclose)
@@ -160,6 +161,9 @@ class _Parts:
         stack.push_async_callback(batcher.aclose, timeout=settings.drain_timeout_s)
         batcher.start()
         self._announce(classifier.info)
+        # What was loaded so far stays: a full collection that looks through it holds the loop for 50 ms.
+        gc.collect()
+        gc.freeze()
         self.serving.ready(predictor)
 
     def _make_cache(self) -> Cache:

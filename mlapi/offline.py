@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING
 import typer
 
 from mlapi.engines.factory import load_classifier
-from mlapi.errors import ConfigurationError, ModelError, VariantUnavailable
+from mlapi.errors import ConfigurationError, EngineError, ModelError, VariantUnavailable
 from mlapi.models.directory import ModelDirectory
 from mlapi.resources import available_cpus
 
@@ -68,7 +68,7 @@ def verify_model(settings: Settings) -> bool:
             load_classifier(settings.model, variant=name, threads=threads).close()
         except VariantUnavailable as error:
             typer.echo(f"--    variant {name} not checked: {error}")
-        except ModelError as error:
+        except (ModelError, EngineError) as error:
             typer.echo(f"wrong variant {name}: {error}")
             good = False
         else:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -143,8 +144,13 @@ def retire_metrics(directory: Path, pid: int) -> None:
         path = directory / f"{kind}_{pid}.db"
         if not path.exists():
             continue
+        try:
+            values = list(MmapedDict.read_all_values_from_file(str(path)))
+        except (struct.error, RuntimeError, ValueError):
+            logger.warning("the metrics of worker %d were cut off when it ended; they are dropped", pid)
+            values = []
         total = MmapedDict(str(directory / f"{kind}_{RETIRED}.db"))
-        for key, value, timestamp, _ in MmapedDict.read_all_values_from_file(str(path)):
+        for key, value, timestamp, _ in values:
             total.write_value(key, total.read_value(key)[0] + value, timestamp)
         total.close()
         path.unlink()

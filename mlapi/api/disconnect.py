@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
+from starlette.requests import ClientDisconnect
+
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from starlette.types import Receive
 
 Result = TypeVar("Result")
-
-
-class ClientDisconnected(Exception):  # noqa: N818 - an event, not a fault
-    """The client closed the connection before its answer was there."""
 
 
 async def until_disconnect(receive: Receive, work: Coroutine[object, object, Result]) -> Result:
@@ -25,7 +23,7 @@ async def until_disconnect(receive: Receive, work: Coroutine[object, object, Res
         work: What to do for the client.
 
     Raises:
-        ClientDisconnected: The client went away; the work was cancelled and has ended.
+        ClientDisconnect: The client went away; the work was cancelled and has ended.
     """
     working = asyncio.ensure_future(work)
     watching = asyncio.ensure_future(_disconnected(receive))
@@ -33,7 +31,7 @@ async def until_disconnect(receive: Receive, work: Coroutine[object, object, Res
         await asyncio.wait((working, watching), return_when=asyncio.FIRST_COMPLETED)
         if working.done():
             return working.result()
-        raise ClientDisconnected
+        raise ClientDisconnect
     finally:
         watching.cancel()
         working.cancel()

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from mlapi.errors import DeadlineExceeded, Draining, EngineError, Overloaded, Starting
@@ -21,12 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from fastapi import FastAPI
-    from starlette.requests import Request
 
 logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:mlapi:problem:"
+
+CLIENT_CLOSED_REQUEST = 499
+"""Status, for logs and metrics alone, of a request whose client went away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +156,11 @@ def add_handlers(app: FastAPI, *, docs_path: str) -> None:
         assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type
         return problem_response(_from_http(error, docs_path), request_id=request_id_of(request))
 
+    async def on_disconnect(_request: Request, _error: Exception) -> Response:
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
+
     app.add_exception_handler(Problem, on_problem)
+    app.add_exception_handler(ClientDisconnect, on_disconnect)
     app.add_exception_handler(HTTPException, on_http_exception)
     for error_type in DOMAIN_KINDS:
         app.add_exception_handler(error_type, on_domain_error)

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from mlapi.api.body import read_body
-from mlapi.api.disconnect import ClientDisconnected, until_disconnect
+from mlapi.api.disconnect import until_disconnect
 from mlapi.api.rendering import Renderer
 from mlapi.api.schemas import (
     Health,
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from mlapi.serving import Serving
     from mlapi.types import Outcome
 
-CLIENT_CLOSED_REQUEST = 499
 SERVICE_UNAVAILABLE = 503
 
 ONE_EXAMPLE = {"text": "The soup was lovely and the staff were kind."}
@@ -101,10 +100,7 @@ def build_router(config: RouteConfig, observer: AnswerObserver) -> APIRouter:
         body: Any = await read_body(request, predict_model, max_texts=config.predict.texts)
         one = isinstance(body.text, str)
         texts = [body.text] if one else body.text
-        try:
-            renderer, outcome = await answer(request, texts, lane=Lane.INTERACTIVE)
-        except ClientDisconnected:
-            return Response(status_code=CLIENT_CLOSED_REQUEST)
+        renderer, outcome = await answer(request, texts, lane=Lane.INTERACTIVE)
         content = renderer.single(outcome.predictions[0]) if one else await renderer.many(outcome.predictions)
         return _answer_response(request, content, outcome)
 
@@ -117,10 +113,7 @@ def build_router(config: RouteConfig, observer: AnswerObserver) -> APIRouter:
     )
     async def bulk_predict(request: Request) -> Response:
         body: Any = await read_body(request, bulk_model, max_texts=config.bulk.texts)
-        try:
-            renderer, outcome = await answer(request, body.text, lane=Lane.BULK)
-        except ClientDisconnected:
-            return Response(status_code=CLIENT_CLOSED_REQUEST)
+        renderer, outcome = await answer(request, body.text, lane=Lane.BULK)
         return _answer_response(request, await renderer.many(outcome.predictions), outcome)
 
     @router.get(
@@ -213,6 +206,14 @@ def _request_body(model: type[RequestBase], examples: dict[str, object]) -> dict
     }
 
 
+def _problem_schema() -> dict[str, Any]:
+    """Return the schema of a problem in one piece: a reference into it would point nowhere."""
+    schema = ProblemDetails.model_json_schema()
+    (place,) = schema.pop("$defs").values()
+    schema["properties"]["errors"]["anyOf"][0]["items"] = place
+    return schema
+
+
 def _responses() -> dict[int | str, dict[str, Any]]:
     """Document headers and problems of the predicting routes."""
     described = {
@@ -235,7 +236,7 @@ def _responses() -> dict[int | str, dict[str, Any]]:
     problems: dict[int | str, dict[str, Any]] = {
         status: {
             "description": text,
-            "content": {"application/problem+json": {"schema": ProblemDetails.model_json_schema()}},
+            "content": {"application/problem+json": {"schema": _problem_schema()}},
         }
         for status, text in described.items()
     }

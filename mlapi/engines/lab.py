@@ -73,7 +73,7 @@ class LabEngine:
             if array.shape != (len(vocabulary),) or array.dtype != np.float32:
                 raise ModelError(
                     f"the lab model's {what} are {array.dtype} of shape {array.shape}, but the vocabulary "
-                    f"needs float32 of shape ({len(vocabulary)},); make the directory anew with mlapi train lab"
+                    f"needs float32 of shape ({len(vocabulary)},); make the directory anew"
                 )
             if not np.isfinite(array).all():
                 raise ModelError(f"the lab model's {what} are not all finite; make the directory anew")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from mlapi.batching import Batcher
 from mlapi.classifier import Classifier, TokenReader
@@ -121,7 +121,7 @@ class Rig:
         self.batcher = Batcher(self.classifier.classify, observer=self.observer, **{**defaults, **limits})
         self.predictor = Predictor(self.classifier, self.cache, self.batcher, window=window)
 
-    async def __aenter__(self) -> Rig:
+    async def __aenter__(self) -> Self:
         self.batcher.start()
         return self
 

@@ -41,7 +41,7 @@ def test_neighbours_in_length_share_a_batch() -> None:
 
 
 def test_tiny_texts_are_not_kept_apart() -> None:
-    """Below the size that is worth a call, texts of very different length would each cost a call of their own."""
+    """Texts too small to be worth a call would each cost a call of their own."""
     line, jobs = _line(3, 30)
     assert set(line.take(max_tokens=1000, max_texts=10)) == set(jobs)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from mlapi.cache.codec import KeyMaker
 from mlapi.errors import DeadlineExceeded, Draining, EngineError, Overloaded
-from mlapi.types import Lane, Outcome
+from mlapi.types import Lane, ModelVersion, Outcome, VariantId
 from tests.support.fakes import INFO, Rig, eventually
 
 
@@ -268,14 +269,12 @@ async def test_a_single_text_that_bulk_waits_for_is_promoted() -> None:
 
 async def test_another_version_or_variant_is_a_miss() -> None:
     """A new model would give the old model's answers from the cache."""
-    from dataclasses import replace
-
     keys = {
         KeyMaker(info)("same text")
         for info in (
             INFO,
-            replace(INFO, version="2" * 16),
-            replace(INFO, variant_id="3" * 16),
+            replace(INFO, version=ModelVersion("2" * 16)),
+            replace(INFO, variant_id=VariantId("3" * 16)),
             replace(INFO, max_length=128),
         )
     }

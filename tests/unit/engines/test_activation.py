@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -53,6 +53,7 @@ def test_softmax_does_not_care_for_a_common_offset() -> None:
     np.testing.assert_array_equal(first, second)
 
 
+@settings(deadline=None)  # a busy machine must not fail it
 @given(LOGITS)
 def test_softmax_rows_are_distributions(logits: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> None:
     """If it fails, some logits give scores that are no probabilities."""
@@ -62,6 +63,7 @@ def test_softmax_rows_are_distributions(logits: np.ndarray[tuple[int, int], np.d
     np.testing.assert_allclose(scores.sum(axis=1, dtype=np.float64), 1, atol=1e-6)
 
 
+@settings(deadline=None)  # a busy machine must not fail it
 @given(LOGITS)
 def test_sigmoid_keeps_each_score_between_zero_and_one(
     logits: np.ndarray[tuple[int, int], np.dtype[np.float32]],
@@ -72,6 +74,7 @@ def test_sigmoid_keeps_each_score_between_zero_and_one(
     assert ((scores >= 0) & (scores <= 1)).all()
 
 
+@settings(deadline=None)  # a busy machine must not fail it
 @given(LOGITS)
 def test_higher_logit_never_gets_the_lower_score(
     logits: np.ndarray[tuple[int, int], np.dtype[np.float32]],

@@ -26,6 +26,7 @@ def test_a_directory_appears_when_it_is_whole(tmp_path: Path) -> None:
         assert not out.exists()
     assert (out / "manifest.json").read_text(encoding="utf-8") == "first"
     assert [path.name for path in out.parent.iterdir()] == ["new"]
+    assert (out.stat().st_mode & 0o777, (out / "manifest.json").stat().st_mode & 0o777) == (0o755, 0o644)
 
 
 def test_an_old_model_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
@@ -33,9 +34,8 @@ def test_an_old_model_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
     out = tmp_path / "model"
     with fresh_directory(out) as partial:
         fill(partial, "old")
-    with pytest.raises(RuntimeError), fresh_directory(out) as partial:
-        fill(partial, "new")
-        raise RuntimeError
+    with pytest.raises(FileNotFoundError), fresh_directory(out) as partial:
+        fill(partial / "nowhere", "new")
     assert (out / "manifest.json").read_text(encoding="utf-8") == "old"
     with fresh_directory(out) as partial:
         fill(partial, "new")
@@ -49,7 +49,10 @@ def test_what_is_no_model_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "letters" / "dear.txt").touch()
     (tmp_path / "file").touch()
     for name in ("letters", "file"):
-        with pytest.raises(ConfigurationError, match="not a model directory"), fresh_directory(tmp_path / name):
+        with (
+            pytest.raises(ConfigurationError, match="not a model directory"),
+            fresh_directory(tmp_path / name),
+        ):
             pytest.fail("the block must not run")
     assert (tmp_path / "letters" / "dear.txt").exists()
 

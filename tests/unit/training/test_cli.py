@@ -60,7 +60,12 @@ def test_data_must_be_named() -> None:
 
 @pytest.mark.parametrize(
     ("data", "recorded"),
-    [("sst2", "sst2"), ("data/sst2", "data/sst2"), ("/somewhere/else/sst2", "sst2"), ("../beside/sst2", "sst2")],
+    [
+        ("sst2", "sst2"),
+        ("data/sst2", "data/sst2"),
+        ("/somewhere/else/sst2", "sst2"),
+        ("../beside/sst2", "sst2"),
+    ],
 )
 def test_the_recorded_command_names_no_ones_home(data: str, recorded: str) -> None:
     """If this fails, a manifest carries a path of the machine that made it."""
