@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from mlapi.classifier import Classifier, TextReader, TokenReader
-from mlapi.errors import EngineError, ModelError, VariantUnavailable
+from mlapi.errors import DigestMismatch, EngineError, ManifestError, ModelError, VariantUnavailable
 from mlapi.models.directory import ModelDirectory
 from mlapi.models.manifest import CONFIG_NAME, variant_id
 from mlapi.types import ModelInfo, ModelVersion, VariantId
@@ -39,8 +39,9 @@ def load_classifier(path: Path, *, variant: str = AUTO, threads: int) -> Classif
         threads: CPU threads for one inference call.
 
     Raises:
-        ModelError: The directory is not fit to serve (see `mlapi.errors`). With `auto`, only when every
-            variant failed; the error is then the preferred one's.
+        ModelError: The directory is not fit to serve (see `mlapi.errors`). What an engine, or this machine,
+            cannot do makes `auto` try the next variant, and is raised only when all failed, for the preferred
+            one. Files and labels against the manifest always refuse: such a directory cannot be trusted.
         EngineError: The engine failed on a golden text; with `auto` as above.
     """
     directory = ModelDirectory.open(path)
@@ -52,6 +53,8 @@ def load_classifier(path: Path, *, variant: str = AUTO, threads: int) -> Classif
     for name in _by_preference(directory):
         try:
             return _load(directory, name, threads=threads)
+        except (DigestMismatch, ManifestError):
+            raise
         except (ModelError, EngineError) as error:
             logger.warning("variant %s is not usable, trying the next: %s", name, error)
             failure = failure or error
