@@ -35,12 +35,14 @@ class TorchEngine:
         try:
             import torch
             from transformers import AutoModelForSequenceClassification
+            from transformers.utils import logging as transformers_logging
         except ImportError as error:
             raise VariantUnavailable(
                 "the torch engine needs torch and transformers: pip install 'mlapi[torch]'"
             ) from error
 
         self._torch = torch
+        transformers_logging.disable_progress_bar()  # a log is not a terminal
         torch.set_num_threads(threads)
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         try:

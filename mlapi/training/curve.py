@@ -1,0 +1,45 @@
+"""The learning curve as a picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from mlapi.training.loop import Evaluation
+
+SOFTWARE = {"Software": None}
+"""Keeps matplotlib's version out of the file, so that equal curves are equal files."""
+
+
+def draw_curve(history: Sequence[Evaluation], path: Path) -> None:
+    """Draw training loss and accuracy on dev over the epochs.
+
+    Args:
+        history: The evaluations of a run, in order.
+        path: The PNG file to write; its folder is made.
+    """
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib.figure import Figure
+
+    epochs = [evaluation["epoch"] for evaluation in history]
+    figure = Figure(figsize=(6.4, 3.6), dpi=100, layout="constrained")
+    left = figure.add_subplot()
+    left.plot(epochs, [evaluation["loss"] for evaluation in history], color="tab:gray", label="training loss")
+    left.set(xlabel="epoch", ylabel="training loss")
+    right = left.twinx()
+    accuracies = [100 * evaluation["accuracy"] for evaluation in history]
+    right.plot(epochs, accuracies, color="tab:blue", marker="o", markersize=3, label="accuracy on dev")
+    best = max(range(len(history)), key=lambda place: (accuracies[place], -place))
+    right.plot(
+        epochs[best], accuracies[best], "o", color="tab:orange", label=f"kept: {accuracies[best]:.1f} %"
+    )
+    right.set_ylabel("accuracy on dev, %")
+    lines = [*left.get_lines(), *right.get_lines()]
+    right.legend(lines, [str(line.get_label()) for line in lines], loc="center right", frameon=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, format="png", metadata=SOFTWARE)

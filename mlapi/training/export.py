@@ -1,0 +1,220 @@
+"""From a transformers sequence classifier on disk to one ONNX file that gives the same logits.
+
+The graph comes from PyTorch's exporter on `torch.export`, with attention written out (`eager`): one file, no
+custom operators, batch and sequence free. It is left as exported, since ONNX Runtime optimises it for the
+machine at hand when it loads it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from mlapi.errors import ModelError
+from mlapi.training.quiet import quiet
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import onnx
+    import torch
+    from numpy.typing import NDArray
+    from transformers import PreTrainedModel
+
+OPSET = 18
+TOLERANCE = 1e-4
+"""Largest difference of a logit between torch and the exported graph."""
+
+LENGTHS = (2, 3, 17, 64, 512)
+"""Sequence lengths that every export is checked on, one by one and padded into one batch."""
+
+
+def export_onnx(directory: Path, path: Path, *, tolerance: float = TOLERANCE) -> None:
+    """Export the classifier in a directory and check the result against torch.
+
+    Args:
+        directory: Holds `config.json` and `model.safetensors`, as `save_pretrained` writes them.
+        path: The `.onnx` file to write. Inputs `input_ids`, `attention_mask` and, for models that have them,
+            `token_type_ids`, all int64 of shape (batch, sequence); output `logits`, float32 of shape
+            (batch, labels). All sizes but the number of labels are free.
+        tolerance: Largest difference of a logit between torch and the graph.
+
+    Raises:
+        ModelError: transformers cannot load the directory, or the graph's logits differ from torch's by more
+            than `tolerance`.
+    """
+    model = load_model(directory)
+    proto = _graph(model)
+    _strip(proto)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(proto.SerializeToString(deterministic=True))
+    deviation = largest_deviation(model, path)
+    if deviation > tolerance:
+        path.unlink()
+        raise ModelError(
+            f"the ONNX graph of {directory} deviates from torch by {deviation:.2g} in a logit, more than "
+            f"{tolerance:.2g}; this architecture does not export faithfully"
+        )
+
+
+def load_model(directory: Path) -> PreTrainedModel:
+    """Load a sequence classifier for export: float32, evaluation mode, attention written out.
+
+    Raises:
+        ModelError: transformers cannot load the directory.
+    """
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    try:
+        with quiet():
+            model = AutoModelForSequenceClassification.from_pretrained(
+                directory,
+                local_files_only=True,
+                use_safetensors=True,
+                dtype=torch.float32,
+                attn_implementation="eager",
+            )
+    except Exception as error:  # transformers raises whatever the file provokes
+        raise ModelError(f"{directory} cannot be loaded by transformers: {_first_line(error)}") from error
+    return cast("PreTrainedModel", model.eval())
+
+
+def takes_token_types(model: PreTrainedModel) -> bool:
+    """Tell whether the model has segments: BERT has two kinds, RoBERTa one, DistilBERT none."""
+    return int(getattr(model.config, "type_vocab_size", 0) or 0) > 1
+
+
+def largest_deviation(model: PreTrainedModel, path: Path) -> float:
+    """Run the same token ids through torch and through ONNX Runtime.
+
+    The ids are drawn from a fixed seed over the whole vocabulary, at each of `LENGTHS` that the model takes:
+    alone, and all together in one padded batch.
+
+    Args:
+        model: The classifier, in evaluation mode.
+        path: The exported graph.
+
+    Returns:
+        The largest absolute difference of a logit; infinite when either side is not finite.
+    """
+    import torch
+
+    from mlapi.engines.onnx import OnnxEngine
+    from mlapi.engines.padding import pad_batch
+
+    pad_id = int(model.config.pad_token_id or 0)
+    sequences = _sequences(model)
+    engine = OnnxEngine(path, threads=torch.get_num_threads(), pad_id=pad_id)
+    worst = 0.0
+    try:
+        for batch in [*([sequence] for sequence in sequences), sequences]:
+            input_ids, attention_mask = pad_batch(batch, pad_id=pad_id)
+            with torch.inference_mode():
+                expected = model(
+                    input_ids=torch.from_numpy(input_ids), attention_mask=torch.from_numpy(attention_mask)
+                ).logits.numpy()
+            difference = np.abs(engine.infer(batch) - expected)
+            worst = max(worst, float(difference.max()) if np.isfinite(difference).all() else float("inf"))
+    finally:
+        engine.close()
+    return worst
+
+
+def longest_sequence(model: PreTrainedModel) -> int:
+    """Return how many tokens, special ones included, the model's position embeddings hold."""
+    positions = int(model.config.max_position_embeddings)
+    if model.config.model_type in {"roberta", "xlm-roberta", "camembert"}:
+        positions -= int(model.config.pad_token_id) + 1  # these count positions from after the padding id
+    return min(positions, 512)
+
+
+def _sequences(model: PreTrainedModel) -> list[list[int]]:
+    vocabulary = int(model.config.vocab_size)
+    longest = longest_sequence(model)
+    pad_id = int(model.config.pad_token_id or 0)
+    generator = np.random.default_rng(0)
+    lengths = sorted({min(length, longest) for length in LENGTHS})
+    drawn: list[NDArray[np.int64]] = [generator.integers(0, vocabulary, length) for length in lengths]
+    # A padding id inside a text would shift RoBERTa's positions; no tokenizer puts one there.
+    return [
+        [(pad_id + 1) % vocabulary if token == pad_id else token for token in ids.tolist()] for ids in drawn
+    ]
+
+
+def _graph(model: PreTrainedModel) -> onnx.ModelProto:
+    import torch
+
+    names = ["input_ids", "attention_mask"]
+    if takes_token_types(model):
+        names.append("token_type_ids")
+    first = int(model.config.pad_token_id or 0) + 1
+    # Two texts of different length, so that the exporter sees a mask that masks.
+    input_ids = (
+        torch.arange(first, first + 14, dtype=torch.int64).remainder(int(model.config.vocab_size)).view(2, 7)
+    )
+    attention_mask = torch.ones_like(input_ids)
+    attention_mask[1, 4:] = 0
+    example = (input_ids, attention_mask, torch.zeros_like(input_ids))[: len(names)]
+    shape = {0: torch.export.Dim("batch"), 1: torch.export.Dim("sequence")}
+    with quiet():
+        program = torch.onnx.export(
+            _logits_only(model),
+            example,
+            input_names=names,
+            output_names=["logits"],
+            dynamic_shapes=[shape] * len(names),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    if program is None:  # pragma: no cover - only the old exporter gives None
+        raise ModelError("torch.onnx.export gave no program")
+    proto: onnx.ModelProto = program.model_proto
+    return proto
+
+
+def _logits_only(model: PreTrainedModel) -> torch.nn.Module:
+    import torch
+
+    base: Any = torch.nn.Module
+
+    class LogitsOnly(base):  # type: ignore[misc]  # Any where torch is not installed
+        """Tensors in, logits out, which is what an ONNX graph is."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(
+            self,
+            input_ids: torch.Tensor,
+            attention_mask: torch.Tensor,
+            token_type_ids: torch.Tensor | None = None,
+        ) -> torch.Tensor:
+            segments = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
+            logits: torch.Tensor = self.model(
+                input_ids=input_ids, attention_mask=attention_mask, **segments
+            ).logits
+            return logits
+
+    wrapped: torch.nn.Module = LogitsOnly().train(mode=False)
+    return wrapped
+
+
+def _strip(proto: onnx.ModelProto) -> None:
+    """Drop what the exporter notes about its own work: stack traces with paths, and scope names."""
+    proto.doc_string = ""
+    del proto.metadata_props[:]
+    graph = proto.graph
+    graph.doc_string = ""
+    del graph.metadata_props[:], graph.value_info[:]
+    parts: list[Any] = [*graph.node, *graph.initializer, *graph.input, *graph.output]
+    for part in parts:
+        part.doc_string = ""
+        del part.metadata_props[:]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
