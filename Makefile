@@ -35,12 +35,13 @@ test: venv-dev  ## Run all tests but those that need torch, with coverage
 test-torch: venv-torch  ## Run the tests that need torch (training, export, the torch engine)
 	@.venv-torch/bin/python -m pytest -m torch --cov --cov-config=.ci/coverage-torch.ini $(ARGS)
 
-check: venv-dev  ## Lint, types, import rules, shell scripts, lock file
+check: venv-dev  ## Lint, types, import rules, shell scripts, lock file, settings table
 	@echo 'ruff check' && .venv-dev/bin/ruff check --quiet .
 	@echo 'ruff format' && .venv-dev/bin/ruff format --quiet --check . || { echo 'run make format' >&2; exit 1; }
 	@echo 'mypy' && .venv-dev/bin/mypy $(TYPED)
 	@echo 'shellcheck' && .venv-dev/bin/shellcheck $(SHELL_SCRIPTS)
 	@echo 'requirements' && .venv-dev/bin/python scripts/check_requirements.py
+	@echo 'settings table' && .venv-dev/bin/python scripts/settings_table.py --check
 	@echo 'import rules' && .venv-dev/bin/python -m pytest -q tests/unit/test_import_rules.py
 
 format: venv-dev  ## Format the Python code and mend what ruff can mend
@@ -60,5 +61,5 @@ venv:
 venv-dev:
 	@scripts/venv.sh .venv-dev requirements/dev.txt requirements/build.txt
 
-venv-torch:
+venv-torch:  ## Make .venv-torch, in which mlapi train works
 	@scripts/venv.sh .venv-torch requirements/torch.txt requirements/build.txt $(TORCH)

@@ -45,9 +45,11 @@ def test_every_setting_has_a_row_with_a_meaning() -> None:
 @pytest.mark.parametrize(
     "row",
     [
-        "| `MLAPI_MODEL` | `models/starter` | The model directory to serve. |",
-        "| `MLAPI_PORT` | `8000` | Port to listen on; 0 takes a free one and logs it. |",
-        "| `MLAPI_PREDICT_TIMEOUT_S` | `10` | Seconds after which a `predict` request is answered with 504. |",
+        "| `MLAPI_MODEL` | `models/starter` |",
+        "| `MLAPI_PORT` | `8000` |",
+        "| `MLAPI_DRAIN_TIMEOUT_S` | `30` |",
+        "| `MLAPI_CACHE_TIMEOUT_S` | `0.1` |",
+        "| `MLAPI_ACCESS_LOG` | `false` |",
     ],
 )
 def test_rows_spell_variables_and_defaults_as_the_environment_does(row: str) -> None:
