@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+import mlapi
 from mlapi.errors import ConfigurationError, MlapiError
 from mlapi.training.cli import train_app
 
@@ -20,8 +21,6 @@ EXIT_USAGE = 2
 
 app = typer.Typer(
     name="mlapi",
-    help="Serve, try and train sentiment classifiers. Every setting has an environment variable with the "
-    "prefix MLAPI_; the README lists them.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -37,17 +36,34 @@ ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU threads per 
 
 
 def main() -> None:
-    """Run the command line; the errors that this package raises on purpose become one line."""
+    """Run the command line; the errors that this package raises on purpose become one line.
+
+    Ctrl-C, and a reader of our output who has seen enough, are dealt with by Typer.
+    """
     try:
         app(standalone_mode=True)
     except MlapiError as error:
         _die(str(error))
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:
-        # Whoever read our output has seen enough; the interpreter must not complain when it flushes, either.
-        sys.stdout = None
-        sys.exit(0)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mlapi {mlapi.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    """Serve, try and train sentiment classifiers.
+
+    Every setting has an environment variable with the prefix MLAPI_; the README lists them.
+    """
 
 
 @app.command()
@@ -148,7 +164,6 @@ def _settings(**flags: Any) -> Any:
         ConfigurationError: A value that does not fit; names the variable.
     """
     from pydantic import ValidationError
-    from pydantic_settings import SettingsError
 
     from mlapi.settings import Settings
 
@@ -159,8 +174,6 @@ def _settings(**flags: Any) -> Any:
         place = "_".join(str(part) for part in first["loc"]).upper()
         name = place if place.startswith("MLAPI_") or not place else f"MLAPI_{place}"
         raise ConfigurationError(f"{name or 'settings'}: {first['msg']}") from None
-    except SettingsError as error:
-        raise ConfigurationError(str(error)) from None
 
 
 def _die(message: str, *, status: int = EXIT_FAILURE) -> None:

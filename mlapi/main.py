@@ -47,6 +47,9 @@ logger = logging.getLogger(__name__)
 OTHER_BODY_LIMIT = 64 * 1024
 """Largest body of a route that takes none, in bytes."""
 
+LEFTOVER_S = 2.0
+"""Seconds for an engine call whose requests have ended: the server has waited for requests before this."""
+
 
 def create_app(
     settings: Settings | None = None,
@@ -146,7 +149,10 @@ class _Parts:
         given = self._classifier
         classifier = await asyncio.to_thread(given) if callable(given) else given
         stack.callback(classifier.close)
-        cache = self._cache or self._make_cache()
+        cache = self._cache
+        if cache is None:
+            # In a thread, because it imports a client library for a tenth of a second.
+            cache = await asyncio.to_thread(self._make_cache)
         stack.push_async_callback(cache.aclose)
         batcher = Batcher(
             classifier.classify,
@@ -158,7 +164,7 @@ class _Parts:
         )
         predictor = Predictor(classifier, cache, batcher, window=settings.bulk_window)
         stack.push_async_callback(predictor.aclose)
-        stack.push_async_callback(batcher.aclose, timeout=settings.drain_timeout_s)
+        stack.push_async_callback(batcher.aclose, timeout=LEFTOVER_S)
         batcher.start()
         self._announce(classifier.info)
         # What was loaded so far stays: a full collection that looks through it holds the loop for 50 ms.

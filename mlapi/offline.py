@@ -27,7 +27,15 @@ WINDOW = 1_024
 
 
 def predict_texts(settings: Settings, texts: Sequence[str]) -> None:
-    """Print one JSON line per text."""
+    """Print one JSON line per text.
+
+    Raises:
+        ConfigurationError: A text is not UTF-8; names it by its position.
+    """
+    for number, text in enumerate(texts, start=1):
+        # What is not UTF-8 on the command line reaches us as lone surrogates, which no tokenizer takes.
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise ConfigurationError(f"text {number} is not UTF-8")
     classifier = _load(settings)
     for line in _answers(classifier, texts, settings):
         typer.echo(line)

@@ -29,9 +29,11 @@ def serve(settings: Settings, *, fd: int | None = None) -> int:
     """
     from mlapi.models.manifest import read_manifest
 
-    listener = bind(settings.host, settings.port) if fd is None else socket.socket(fileno=fd)
+    if fd is not None:
+        return _serve_here(settings, socket.socket(fileno=fd))
+    listener = bind(settings.host, settings.port)
     read_manifest(settings.model)  # the commonest mistakes, before anything is started
-    if settings.workers > 1 and fd is None:
+    if settings.workers > 1:
         threads = settings.threads or max(1, available_cpus() // settings.workers)
         environment = worker_environment(
             {

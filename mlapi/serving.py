@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from mlapi.predictor import Predictor
 
 Phase = Literal["starting", "healthy", "draining"]
+Status = Literal["starting", "healthy", "draining", "stuck"]
 
 
 class Serving:
@@ -35,6 +36,14 @@ class Serving:
     def drain(self) -> None:
         """Ask for no more traffic."""
         self.phase = "draining"
+
+    def alive(self, *, stuck_after: float) -> bool:
+        """Tell whether the engine makes progress, or is yet to be loaded."""
+        return self.predictor is None or self.predictor.healthy(stuck_after=stuck_after)
+
+    def status(self, *, stuck_after: float) -> Status:
+        """Return the phase, or `stuck` where an engine call has taken longer than `stuck_after` seconds."""
+        return self.phase if self.phase == "draining" or self.alive(stuck_after=stuck_after) else "stuck"
 
     def require_predictor(self) -> Predictor:
         """Return the predictor.

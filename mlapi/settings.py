@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, AliasChoices, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
+
 
 def _checked_prefix(prefix: str) -> str:
-    if not prefix.startswith("/") or prefix.endswith("/") or "//" in prefix:
-        raise ValueError("must start with a slash and not end with one, such as /project")
+    if not PREFIX.fullmatch(prefix):
+        raise ValueError(
+            "must start with a slash, not end with one, and hold letters, digits and . _ ~ - alone, "
+            "such as /project"
+        )
     return prefix
 
 
 Prefix = Annotated[str, AfterValidator(_checked_prefix)]
 Positive = Annotated[int, Field(gt=0)]
-Seconds = Annotated[float, Field(gt=0)]
-Delay = Annotated[float, Field(ge=0)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Delay = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Settings(BaseSettings):

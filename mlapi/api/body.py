@@ -79,7 +79,8 @@ def check_media(content_type: str | None, content_encoding: str | None) -> None:
     charset = message.get_content_charset("utf-8")
     if not is_json or charset not in {"utf-8", "utf8", "us-ascii"}:
         raise Problem(
-            UNSUPPORTED_MEDIA_TYPE, "Send JSON in UTF-8, with Content-Type: application/json or none at all."
+            UNSUPPORTED_MEDIA_TYPE,
+            "Send JSON in UTF-8 and say so: Content-Type: application/json, or no Content-Type at all.",
         )
 
 

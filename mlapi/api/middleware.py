@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import time
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from starlette.datastructures import MutableHeaders
 
-from mlapi.api.problems import BODY_TOO_LARGE, Problem, internal_problem, problem_response
+from mlapi.api.problems import BODY_TOO_LARGE, DRAINING, Problem, internal_problem, problem_response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+RETRY_NOW = {"Retry-After": "1"}
 SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
 
@@ -54,6 +56,12 @@ class RequestContext:
 
         try:
             await self._app(scope, receive, send_with_id)
+        except asyncio.CancelledError:
+            # The server's patience with requests under way is over: the one answer that is left to give.
+            if status:
+                raise
+            draining = Problem(DRAINING, "The process ends now. Send the request again.", headers=RETRY_NOW)
+            await problem_response(draining, request_id=request_id)(scope, receive, send_with_id)
         except Exception as error:
             # The exception's message may quote an input, so only its type and frames are logged.
             logger.exception("request failed", extra={"request_id": request_id})

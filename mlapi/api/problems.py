@@ -150,7 +150,10 @@ def add_handlers(app: FastAPI, *, docs_path: str) -> None:
         return problem_response(error, request_id=request_id_of(request))
 
     async def on_domain_error(request: Request, error: Exception) -> Response:
-        return problem_response(from_domain(error), request_id=request_id_of(request))
+        problem = from_domain(error)
+        if problem.kind is INTERNAL:
+            logger.error("request failed: %s", error, extra={"request_id": request_id_of(request)})
+        return problem_response(problem, request_id=request_id_of(request))
 
     async def on_http_exception(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type

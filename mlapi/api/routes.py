@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 SERVICE_UNAVAILABLE = 503
 
-ONE_EXAMPLE = {"text": "The soup was lovely and the staff were kind."}
-MANY_EXAMPLE = {"text": ["The soup was lovely.", "I waited an hour and nobody came."]}
+ONE_EXAMPLE = {"text": "A warm, funny film with a wonderful cast."}
+MANY_EXAMPLE = {"text": ["I laughed from start to finish.", "The plot goes nowhere and the jokes fall flat."]}
 
 
 class AnswerObserver(Protocol):
@@ -120,12 +120,12 @@ def build_router(config: RouteConfig, observer: AnswerObserver) -> APIRouter:
         "/health",
         summary="Readiness: should this process get requests?",
         response_model=Health,
-        responses={SERVICE_UNAVAILABLE: {"model": Health, "description": "Starting or draining."}},
+        responses={SERVICE_UNAVAILABLE: {"model": Health, "description": "Starting, draining, or stuck."}},
     )
     async def health(request: Request) -> Response:
-        serving = _serving(request)
-        status = 200 if serving.phase == "healthy" else SERVICE_UNAVAILABLE
-        return JSONResponse(_health(serving).model_dump(), status_code=status)
+        answer = _health(_serving(request), stuck_after=config.stuck_after)
+        status = 200 if answer.status == "healthy" else SERVICE_UNAVAILABLE
+        return JSONResponse(answer.model_dump(), status_code=status)
 
     @router.get(
         "/health/live",
@@ -134,8 +134,7 @@ def build_router(config: RouteConfig, observer: AnswerObserver) -> APIRouter:
         responses={SERVICE_UNAVAILABLE: {"model": Liveness, "description": "Restart the process."}},
     )
     async def live(request: Request) -> Response:
-        predictor = _serving(request).predictor
-        alive = predictor is None or predictor.healthy(stuck_after=config.stuck_after)
+        alive = _serving(request).alive(stuck_after=config.stuck_after)
         return JSONResponse(
             {"status": "alive" if alive else "dead"}, status_code=200 if alive else SERVICE_UNAVAILABLE
         )
@@ -171,7 +170,7 @@ def _answer_response(request: Request, content: bytes, outcome: Outcome) -> Resp
     return Response(content, headers=headers, media_type="application/json")
 
 
-def _health(serving: Serving) -> Health:
+def _health(serving: Serving, *, stuck_after: float) -> Health:
     info = serving.predictor.info if serving.predictor else None
     model = None
     if info is not None:
@@ -183,7 +182,7 @@ def _health(serving: Serving) -> Health:
             max_length=info.max_length,
         )
     return Health(
-        status=serving.phase,
+        status=serving.status(stuck_after=stuck_after),
         time=dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"),
         model=model,
         engine=info.engine if info else None,

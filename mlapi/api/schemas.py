@@ -93,7 +93,7 @@ class ModelHealth(BaseModel):
 class Health(BaseModel):
     """Whether this process should get requests."""
 
-    status: Literal["healthy", "starting", "draining"]
+    status: Literal["healthy", "starting", "draining", "stuck"]
     time: str = Field(description="ISO 8601, UTC.")
     model: ModelHealth | None
     engine: str | None

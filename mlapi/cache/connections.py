@@ -50,6 +50,9 @@ class RedisConnections:
             max_connections: How many exchanges run at once; more wait their turn.
             on_event: Told of exchanges that failed.
         """
+        # Here, not at the first lookup, which has less time than the import takes.
+        import redis.asyncio  # noqa: F401
+
         self._address = address
         self._options: dict[str, Any] = {
             "db": address.db,

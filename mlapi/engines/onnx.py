@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,6 +33,8 @@ class OnnxEngine:
         Raises:
             ModelError: ONNX Runtime cannot load the graph, or its inputs or outputs are not as said above.
         """
+        # The official wheels report to their maker from the moment of their import; this is the full opt-out.
+        os.putenv("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime
 
         options = onnxruntime.SessionOptions()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +11,9 @@ import pytest
 import mlapi
 from mlapi.engines.factory import load_classifier
 from mlapi.models.directory import ModelDirectory
+from tests.support.sst2 import sst2_directory
 
-ROOT = Path(mlapi.__file__).parents[1]
-MODELS = ROOT / "models"
-SST2 = Path(os.environ.get("MLAPI_SST2_DIR") or ROOT.parent / "shared" / "data" / "sst2")
+MODELS = Path(mlapi.__file__).parents[1] / "models"
 
 NAMES = ("starter", "lab")
 MAX_BYTES = {"starter": 8_000_000, "lab": 1_500_000}
@@ -31,10 +29,7 @@ def directory(request: pytest.FixtureRequest) -> ModelDirectory:
 
 
 def _dev_set() -> tuple[list[str], list[int]]:
-    file = SST2 / "dev.tsv"
-    if not file.is_file():
-        pytest.skip(f"{file} is absent: set MLAPI_SST2_DIR to a folder with SST-2's dev.tsv")
-    with file.open(encoding="utf-8", newline="") as stream:
+    with (sst2_directory() / "dev.tsv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
     return [row["sentence"].strip() for row in rows], [int(row["label"]) for row in rows]
 

@@ -83,9 +83,7 @@ class HttpServer:
         if model is not None:
             given["model"] = model
         self.settings = Settings(**given)
-        self.app = app or create_app(
-            self.settings, classifier=classifier, cache=cache, on_fatal=lambda error: self.server.fail(error)
-        )
+        self.app = app or create_app(self.settings, classifier=classifier, cache=cache, on_fatal=self._fail)
         config = make_config(self.app, drain_timeout=self.settings.drain_timeout_s)
         self.server = Server(config, serving=self.app.state.serving, grace=self.settings.drain_grace_s)
         self._listener = bind(HOST, 0)
@@ -128,6 +126,9 @@ class HttpServer:
         self._listener.close()
         if error is None:
             assert not self._thread.is_alive(), "the server does not end"
+
+    def _fail(self, error: Exception) -> None:
+        self.server.fail(error)
 
     def _serve(self) -> None:
         self.status = run(self.app, self._listener, self.server)
@@ -239,7 +240,7 @@ class ServerProcess:
         if self._client is not None:
             self._client.close()
         if not self.ended:
-            # Not killed at once: a process that ends by itself still writes what it measured, and ends its own.
+            # Not killed at once: a process that ends by itself writes what it measured.
             self.process.terminate()
             try:
                 self.process.wait(PATIENCE_S)

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+from starlette.requests import ClientDisconnect
+
+from mlapi.api.disconnect import until_disconnect
+
+if TYPE_CHECKING:
+    from starlette.types import Message
+
+
+class _Client:
+    """The receiving side of a request whose body was read."""
+
+    def __init__(self) -> None:
+        self.gone = asyncio.Event()
+        self.asked = 0
+
+    async def receive(self) -> Message:
+        self.asked += 1
+        if self.asked == 1:
+            return {"type": "http.request", "body": b"", "more_body": False}
+        await self.gone.wait()
+        return {"type": "http.disconnect"}
+
+
+async def test_the_answer_comes_through() -> None:
+    """If it fails, requests whose clients wait get no answer."""
+
+    async def work() -> str:
+        await asyncio.sleep(0)
+        return "answer"
+
+    assert await until_disconnect(_Client().receive, work()) == "answer"
+
+
+async def test_an_error_comes_through() -> None:
+    """If it fails, an error of the work is lost, or turned into another."""
+
+    async def work() -> None:
+        await asyncio.sleep(0)
+        raise LookupError("reason")
+
+    with pytest.raises(LookupError, match="reason"):
+        await until_disconnect(_Client().receive, work())
+
+
+async def test_work_for_nobody_is_cancelled() -> None:
+    """If it fails, the service goes on computing for clients that have gone."""
+    client = _Client()
+    cancelled = asyncio.Event()
+
+    async def work() -> None:
+        client.gone.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    with pytest.raises(ClientDisconnect):
+        await until_disconnect(client.receive, work())
+    assert cancelled.is_set()
+
+
+async def test_cancellation_from_outside_reaches_the_work() -> None:
+    """If it fails, a request that the server cancels at its end leaves its work running."""
+    client = _Client()
+    started, ended = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    request = asyncio.create_task(until_disconnect(client.receive, work()))
+    await started.wait()
+    request.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await request
+    assert ended.is_set()
+
+
+async def test_an_answer_wins_over_a_disconnect() -> None:
+    """If it fails, an answer that is there is thrown away because its client left in the same moment."""
+    client = _Client()
+    client.gone.set()
+
+    async def work() -> str:
+        return "answer"
+
+    assert await until_disconnect(client.receive, work()) == "answer"
