@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Protocol
 from mlapi.errors import DeadlineExceeded, Draining, EngineError, Overloaded
 from mlapi.lanes import BatchRun, Job, WaitingLine
 from mlapi.types import Lane
-from mlapi.worker import EngineWorker
+from mlapi.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
-    from mlapi.worker import Classify
+    from mlapi.types import Encoding, Probabilities
+
+    Classify = Callable[[list[Encoding]], list[Probabilities]]
 
 logger = logging.getLogger(__name__)
 
@@ -82,11 +84,12 @@ class Batcher:
         self._lines = {lane: WaitingLine() for lane in Lane}
         self._last_lane = Lane.BULK
         self._running: list[Job] = []
-        self._worker = EngineWorker(classify)
+        self._worker = Worker(classify, name="mlapi-engine")
         self._wake = asyncio.Event()
         self._room: deque[asyncio.Future[None]] = deque()
         self._speed = _Speed()
         self._draining = False
+        self._closed = False
         self._pump: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -111,13 +114,13 @@ class Batcher:
         Each must then be given to `submit` or `release`.
 
         Raises:
-            Overloaded: The lane is full, or the texts could not be answered before the deadline.
+            Overloaded: The lane is full, or the texts would not be begun before the deadline.
             Draining: No new work is taken.
         """
         if self._draining:
             raise Draining("shutting down", retry_after=1.0)
         line = self._lines[lane]
-        wait = self._estimated_wait(lane, texts)
+        wait = self._estimated_wait(lane)
         if line.texts + line.reserved + texts > self._max_queue_texts:
             self._refuse("texts", "too many texts are waiting", wait)
         if line.tokens >= self._max_queue_tokens:
@@ -150,6 +153,9 @@ class Batcher:
         for job in jobs:
             line = self._lines[job.lane]
             line.reserved -= 1
+            if self._closed:
+                job.fail(_too_late())
+                continue
             job.submitted = now
             line.add(job)
         self._changed()
@@ -157,11 +163,14 @@ class Batcher:
 
     def discard(self, jobs: Iterable[Job]) -> None:
         """Drop jobs for which nobody waits any more. Those that are running already are left alone."""
+        removed = False
         for job in jobs:
             if job.line is not None:
                 job.line.remove(job)
-        self._changed()
-        self._made_room()
+                removed = True
+        if removed:
+            self._changed()
+            self._made_room()
 
     def promote(self, job: Job) -> None:
         """Move a bulk job for which an interactive request waits, too, to the interactive lane."""
@@ -191,8 +200,9 @@ class Batcher:
         for job in abandoned:
             if job.line is not None:
                 job.line.remove(job)
-            job.fail(Draining("shut down before the text was answered", retry_after=1.0))
+            job.fail(_too_late())
         self._running = []
+        self._closed = True
         remaining = max(0.0, end - time.monotonic())
         if not await asyncio.to_thread(self._worker.stop, timeout=remaining + 0.1):
             logger.warning("an engine call is still running; it is left behind")
@@ -254,10 +264,14 @@ class Batcher:
                     job.fail(DeadlineExceeded("the deadline passed while the text waited"))
         return live
 
-    def _estimated_wait(self, lane: Lane, texts: int) -> float:
-        """Return the seconds until texts that join the lane now would be answered; 0.0 while unmeasured."""
+    def _estimated_wait(self, lane: Lane) -> float:
+        """Return the seconds until texts that join the lane now would be begun; 0.0 while unmeasured.
+
+        Their own cost is left out: an idle engine must admit anything, because only a batch that runs can
+        correct a bad estimate.
+        """
         line = self._lines[lane]
-        own = line.tokens + (line.reserved + texts) * self._speed.tokens_per_text
+        own = line.tokens + line.reserved * self._speed.tokens_per_text
         other = sum(line.tokens for line in self._lines.values()) - line.tokens
         running = sum(job.encoding.length for job in self._running)
         # Turns are equal, so the other lane gets at most as much engine time as this one, plus one batch.
@@ -284,6 +298,10 @@ class Batcher:
     def _changed(self) -> None:
         for lane, line in self._lines.items():
             self._observer.queue_changed(lane, texts=line.texts, tokens=line.tokens)
+
+
+def _too_late() -> Draining:
+    return Draining("shut down before the text was answered", retry_after=1.0)
 
 
 class _Speed:

@@ -43,6 +43,11 @@ class Ticket:
         if not self._pending and not self.done.done():
             self.done.set_result(None)
 
+    def give_up(self) -> None:
+        """Wait no longer; a failure that has come already counts as seen."""
+        if not self.done.cancel() and not self.done.cancelled():
+            self.done.exception()
+
     def crashed(self, error: Exception) -> None:
         """Fail the wait."""
         if not self.done.done():
@@ -54,7 +59,7 @@ class Flight(Job):
 
     Attributes:
         key: Its cache key, under which other requests find it.
-        text: The text; dropped once it is encoded.
+        text: The text; empty once it is encoded.
         tickets: Who waits.
         prediction: The answer, once it is there.
         run: The engine call that gave the answer.
@@ -97,6 +102,12 @@ class Flight(Job):
             return
         for ticket in self._end():
             ticket.crashed(error)
+
+    def landed(self) -> tuple[Prediction, BatchRun]:
+        """Return the answer and the engine call that gave it, once a ticket says that they are there."""
+        assert self.prediction is not None  # noqa: S101 - the ticket's word
+        assert self.run is not None  # noqa: S101 - as above
+        return self.prediction, self.run
 
     def leave(self, ticket: Ticket) -> bool:
         """Let one request go; tell whether that abandoned the flight, because no other waits.

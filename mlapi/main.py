@@ -34,6 +34,7 @@ from mlapi.predictor import Predictor
 from mlapi.resources import available_cpus
 from mlapi.serving import Serving
 from mlapi.settings import Settings
+from mlapi.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -92,6 +93,7 @@ def create_app(
         redoc_url=None,
         openapi_url=f"{settings.prefix}/openapi.json",
         redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # its logs would quote exceptions
         lifespan=lifespan,
     )
     app.state.serving = parts.serving
@@ -147,7 +149,7 @@ class _Parts:
         """Load the model and start what answers with it; `stack` closes all, what takes work first."""
         settings = self._settings
         given = self._classifier
-        classifier = await asyncio.to_thread(given) if callable(given) else given
+        classifier = await _in_daemon_thread(given) if callable(given) else given
         stack.callback(classifier.close)
         cache = self._cache
         if cache is None:
@@ -166,6 +168,7 @@ class _Parts:
         stack.push_async_callback(predictor.aclose)
         stack.push_async_callback(batcher.aclose, timeout=LEFTOVER_S)
         batcher.start()
+        predictor.start()
         self._announce(classifier.info)
         # What was loaded so far stays: a full collection that looks through it holds the loop for 50 ms.
         gc.collect()
@@ -221,6 +224,15 @@ def _add_http_metrics(app: FastAPI, metrics: Metrics) -> None:
     )
     instrumentator.instrument(app, latency_highr_buckets=HTTP_SECONDS, latency_lowr_buckets=HTTP_SECONDS)
     instrumentator.expose(app, endpoint="/metrics", include_in_schema=False)
+
+
+async def _in_daemon_thread(load: Callable[[], Classifier]) -> Classifier:
+    """Load in a thread that does not outlive a process told to stop meanwhile, as an executor's would."""
+    loader: Worker[None, Classifier] = Worker(lambda _: load(), name="mlapi-load")
+    loader.start()
+    classifier = await loader.call(None)
+    loader.stop(timeout=0)
+    return classifier
 
 
 def _terminate(_error: Exception) -> None:

@@ -19,7 +19,8 @@ HTTP_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5,
 class Metrics:
     """The service's own metrics, in a registry of their own so that two apps in one process do not clash.
 
-    Gauges are summed over the live workers in multiprocess mode; counters and histograms over all.
+    In multiprocess mode queue gauges are summed over the live workers, the others are the largest of them;
+    counters and histograms are summed over all workers that ever were.
     """
 
     def __init__(self) -> None:
@@ -30,6 +31,9 @@ class Metrics:
         GCCollector(registry=registry)
         self._texts = Counter(
             "mlapi_texts", "Texts answered, by where the answer came from.", ["source"], registry=registry
+        )
+        self._cached, self._computed, self._coalesced = (
+            self._texts.labels(source) for source in ("cache", "engine", "coalesced")
         )
         self._truncated = Counter(
             "mlapi_truncated_texts",
@@ -70,6 +74,7 @@ class Metrics:
         self._cache_events = Counter(
             "mlapi_cache_events", "What happened in the caches.", ["event"], registry=registry
         )
+        self._cache_event: dict[str, Counter] = {}  # looking a label up costs more than counting
         self._model = Gauge(
             "mlapi_model",
             "1 for the model that answers.",
@@ -106,15 +111,21 @@ class Metrics:
 
     def answered(self, *, hits: int, misses: int, coalesced: int, truncated: int) -> None:
         """Count one request's texts."""
-        for source, count in (("cache", hits), ("engine", misses), ("coalesced", coalesced)):
-            if count:
-                self._texts.labels(source).inc(count)
+        if hits:
+            self._cached.inc(hits)
+        if misses:
+            self._computed.inc(misses)
+        if coalesced:
+            self._coalesced.inc(coalesced)
         if truncated:
             self._truncated.inc(truncated)
 
     def cache_event(self, event: str, count: int = 1) -> None:
         """Count something that happened in a cache."""
-        self._cache_events.labels(event).inc(count)
+        child = self._cache_event.get(event)
+        if child is None:
+            child = self._cache_event[event] = self._cache_events.labels(event)
+        child.inc(count)
 
     def model_loaded(self, info: ModelInfo, *, threads: int) -> None:
         """Note which model answers, and with how many threads."""

@@ -60,6 +60,10 @@ class Cache(Protocol):
         """Look all keys up at once; None in the place of each that is not there."""
         ...
 
+    def recall(self, keys: Sequence[CacheKey]) -> list[bytes] | None:
+        """Return every value if this process holds them all, without waiting; None, uncounted, if not."""
+        ...
+
     def set_many(self, entries: Mapping[CacheKey, bytes]) -> None:
         """Store the entries, behind the caller's back where that takes time."""
         ...

@@ -1,16 +1,16 @@
-"""One request's way: de-duplicate, ask the cache, join what is under way, tokenise, batch, put in order."""
+"""One request's way: de-duplicate, ask the cache, have the rest computed, put everything in order."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from math import inf
 from typing import TYPE_CHECKING
 
-from mlapi.cache.codec import KeyMaker, decode_prediction, encode_prediction
-from mlapi.coalescing import Flight, Ticket
-from mlapi.errors import DeadlineExceeded, EngineError
+from mlapi.cache.codec import KeyMaker, decode_prediction
+from mlapi.errors import DeadlineExceeded
+from mlapi.intake import Intake
 from mlapi.types import Lane, Outcome, Timings
 
 if TYPE_CHECKING:
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
     from mlapi.batching import Batcher
     from mlapi.classifier import Classifier
-    from mlapi.lanes import BatchRun, Job
+    from mlapi.intake import Window
+    from mlapi.lanes import BatchRun
     from mlapi.ports import Cache
-    from mlapi.types import CacheKey, Encoding, ModelInfo, Prediction
+    from mlapi.types import CacheKey, ModelInfo, Prediction
 
 KEYS_AT_ONCE = 1_000
 """Texts hashed before the event loop gets a turn."""
@@ -32,14 +33,7 @@ WINDOWS_IN_FLIGHT = 2
 class Predictor:
     """Answers requests from the cache, from work under way, and from the engine, in that order."""
 
-    def __init__(
-        self,
-        classifier: Classifier,
-        cache: Cache,
-        batcher: Batcher,
-        *,
-        window: int,
-    ) -> None:
+    def __init__(self, classifier: Classifier, cache: Cache, batcher: Batcher, *, window: int) -> None:
         """Join the parts.
 
         Args:
@@ -48,21 +42,21 @@ class Predictor:
             batcher: Runs what has to be computed.
             window: Texts of one request that are tokenised and queued together.
         """
-        self._classifier = classifier
+        self.info: ModelInfo = classifier.info
         self._cache = cache
         self._batcher = batcher
         self._window = window
         self._key = KeyMaker(classifier.info)
         self._labels = len(classifier.info.labels)
-        self._flights: dict[CacheKey, Flight] = {}
-        self._tokenizers = {
-            lane: ThreadPoolExecutor(1, thread_name_prefix=f"mlapi-tokenize-{lane.value}") for lane in Lane
-        }
+        self._intake = Intake(classifier.encode, batcher, cache)
 
-    @property
-    def info(self) -> ModelInfo:
-        """Which model answers."""
-        return self._classifier.info
+    def start(self) -> None:
+        """Start the tokenisers' threads. Needs a running event loop."""
+        self._intake.start()
+
+    async def aclose(self) -> None:
+        """Stop the tokenisers' threads. The batcher is closed before, by whoever made it."""
+        self._intake.stop()
 
     @property
     def cache_status(self) -> str:
@@ -70,13 +64,27 @@ class Predictor:
         return self._cache.status
 
     def healthy(self, *, stuck_after: float) -> bool:
-        """Tell whether the engine makes progress: no call has taken longer than `stuck_after` seconds."""
-        return self._batcher.healthy(stuck_after=stuck_after)
+        """Tell whether tokenisers and engine make progress: no call has taken over `stuck_after` seconds."""
+        return self._batcher.healthy(stuck_after=stuck_after) and self._intake.healthy(
+            stuck_after=stuck_after
+        )
 
     @property
     def in_flight(self) -> int:
         """How many distinct texts are being computed."""
-        return len(self._flights)
+        return self._intake.in_flight
+
+    def recall(self, texts: Sequence[str]) -> Outcome | None:
+        """Answer at once where this process holds every answer; None, without a trace, where it does not."""
+        if len(texts) > KEYS_AT_ONCE:
+            return None
+        values = self._cache.recall([self._key(text) for text in texts])
+        if values is None:
+            return None
+        predictions = [decode_prediction(value, self._labels) for value in values]
+        if None in predictions:
+            return None
+        return Outcome([found for found in predictions if found is not None], hits=len(texts))
 
     async def predict(self, texts: Sequence[str], *, lane: Lane, timeout: float) -> Outcome:  # noqa: ASYNC109
         """Answer one request.
@@ -95,44 +103,33 @@ class Predictor:
             EngineError: A batch that carried one of the texts failed.
             Draining: The process is shutting down.
         """
-        deadline = time.monotonic() + timeout
+        work = _Work(lane=lane, deadline=time.monotonic() + timeout)
         try:
             async with asyncio.timeout(timeout):
-                return await self._answer(texts, lane=lane, deadline=deadline)
+                return await self._answer(texts, work)
         except TimeoutError:
             raise DeadlineExceeded(f"no answer within {timeout:g} s") from None
 
-    async def aclose(self) -> None:
-        """Stop the tokeniser threads. The batcher is closed before, by whoever made it."""
-        for tokenizer in self._tokenizers.values():
-            tokenizer.shutdown(wait=False, cancel_futures=True)
-
-    async def _answer(self, texts: Sequence[str], *, lane: Lane, deadline: float) -> Outcome:
+    async def _answer(self, texts: Sequence[str], work: _Work) -> Outcome:
         wanted = await self._keys(texts)
         started = time.monotonic()
         stored = await self._cache.get_many(list(wanted.values()))
         looked_up = time.monotonic() - started
-        answers: dict[str, Prediction] = {}
-        missing: list[str] = []
-        for text, value in zip(wanted, stored, strict=True):
+        missing: list[tuple[str, CacheKey]] = []
+        for (text, key), value in zip(wanted.items(), stored, strict=True):
             prediction = None if value is None else decode_prediction(value, self._labels)
             if prediction is None:
-                missing.append(text)
+                missing.append((text, key))
             else:
-                answers[text] = prediction
-        if not missing:
-            return Outcome(
-                [answers[text] for text in texts], hits=len(texts), timings=Timings(cache=looked_up)
-            )
-        work = _Work(lane=lane, deadline=deadline)
-        await self._compute(work, {text: wanted[text] for text in missing})
-        hits = sum(text in answers for text in texts) if len(texts) > len(missing) else 0
-        answers.update(work.answers)
+                work.cached[text] = prediction
+        await self._compute(work, missing)
+        hits = sum(text in work.cached for text in texts)
+        answers = work.cached | work.computed
         return Outcome(
             [answers[text] for text in texts],
             hits=hits,
-            misses=work.computed,
-            coalesced=len(texts) - hits - work.computed,
+            misses=work.created,
+            coalesced=len(texts) - hits - work.created,
             timings=work.timings(cache=looked_up),
         )
 
@@ -146,125 +143,76 @@ class Predictor:
                 await asyncio.sleep(0)
         return keys
 
-    async def _compute(self, work: _Work, missing: dict[str, CacheKey]) -> None:
+    async def _compute(self, work: _Work, missing: list[tuple[str, CacheKey]]) -> None:
         """Compute the texts window by window, a few windows at once."""
-        texts = list(missing.items())
-        windows = [texts[start : start + self._window] for start in range(0, len(texts), self._window)]
-        if len(windows) == 1:
-            await self._compute_window(work, windows[0])
-            return
-        running: deque[asyncio.Task[None]] = deque()
+        running: deque[tuple[list[tuple[str, CacheKey]], Window]] = deque()
         try:
-            for number, window in enumerate(windows):
+            for start in range(0, len(missing), self._window):
                 if len(running) == WINDOWS_IN_FLIGHT:
-                    await running.popleft()
-                if number:
-                    await self._batcher.room(len(window), lane=work.lane)
-                running.append(asyncio.create_task(self._compute_window(work, window)))
-                await asyncio.sleep(0)
+                    await self._finish(work, *running[0])
+                    running.popleft()
+                texts = missing[start : start + self._window]
+                if start:
+                    await self._batcher.room(len(texts), lane=work.lane)
+                # No await between `room` and boarding: another request would take the place.
+                texts = self._without_landed(work, texts)
+                # Judged at the door alone: an admitted request is not refused half-way for its own length.
+                admit_until = inf if start else work.deadline
+                window = self._intake.board(
+                    texts, lane=work.lane, deadline=work.deadline, admit_until=admit_until
+                )
+                running.append((texts, window))
             while running:
-                await running.popleft()
+                await self._finish(work, *running[0])
+                running.popleft()
         finally:
-            for task in running:
-                task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
+            for _, window in running:
+                self._intake.leave(window)
 
-    async def _compute_window(self, work: _Work, window: list[tuple[str, CacheKey]]) -> None:
-        """Join or start a flight for each text, wait for all of them and note their answers."""
-        started = time.monotonic()
-        new = [(text, key) for text, key in window if key not in self._flights]
-        if new:
-            self._batcher.reserve(len(new), lane=work.lane, deadline=work.deadline)
-        created = [self._take_off(work, text, key) for text, key in new]
-        ticket = Ticket()
-        flights = [self._board(work, key, ticket) for _, key in window]
-        if created:
-            self._tokenize(created, lane=work.lane)
-        try:
-            await ticket.done
-        finally:
-            self._batcher.discard([flight for flight in flights if flight.leave(ticket)])
-        work.computed += len(created)
-        for (text, _), flight in zip(window, flights, strict=True):
-            work.note(text, flight, started)
+    def _without_landed(self, work: _Work, texts: list[tuple[str, CacheKey]]) -> list[tuple[str, CacheKey]]:
+        """Return the texts whose answers did not arrive in the cache since it was asked; note the others'."""
+        left = []
+        for text, key in texts:
+            found = None if self._intake.is_on_its_way(key) else self._cache.recall([key])
+            prediction = decode_prediction(found[0], self._labels) if found else None
+            if prediction is None:
+                left.append((text, key))
+            else:
+                work.cached[text] = prediction
+        return left
 
-    def _take_off(self, work: _Work, text: str, key: CacheKey) -> Flight:
-        flight = Flight(key, text, lane=work.lane, deadline=work.deadline, on_over=self._land)
-        self._flights[key] = flight
-        return flight
-
-    def _board(self, work: _Work, key: CacheKey, ticket: Ticket) -> Flight:
-        """Wait for the text's flight, which will not be later or less urgent than this request needs."""
-        flight = self._flights[key]
-        ticket.add(flight)
-        flight.deadline = max(flight.deadline, work.deadline)
-        if work.lane is Lane.INTERACTIVE:
-            self._batcher.promote(flight)
-        return flight
-
-    def _land(self, flight: Flight) -> None:
-        """Forget a flight that is over, and keep its answer if it has one."""
-        del self._flights[flight.key]
-        if flight.prediction is not None:
-            self._cache.set_many({flight.key: encode_prediction(flight.prediction)})
-
-    def _tokenize(self, flights: list[Flight], *, lane: Lane) -> None:
-        """Encode in the lane's own thread, so that a single text never waits for a window's tokenisation.
-
-        The rest is a callback rather than the requester's own code: when that request is cancelled, others
-        may wait for the same texts.
-        """
-
-        def encode() -> list[tuple[Flight, Encoding]]:
-            wanted = [flight for flight in flights if not flight.over]
-            if not wanted:
-                return []
-            encodings = self._classifier.encode([flight.text for flight in wanted])
-            return list(zip(wanted, encodings, strict=True))
-
-        loop = asyncio.get_running_loop()
-        encoded = loop.run_in_executor(self._tokenizers[lane], encode)
-        encoded.add_done_callback(lambda future: self._submit(flights, future))
-
-    def _submit(self, flights: list[Flight], encoded: asyncio.Future[list[tuple[Flight, Encoding]]]) -> None:
-        """Queue what was encoded; give back the reservation of what was abandoned meanwhile."""
-        if encoded.cancelled() or encoded.exception() is not None:
-            for flight in flights:
-                self._batcher.release(flight)
-                flight.fail(EngineError("the tokeniser failed"))
-            return
-        ready: list[Job] = []
-        for flight, encoding in encoded.result():
-            flight.encoding = encoding
-            if not flight.over:
-                ready.append(flight)
-        for flight in set(flights).difference(ready):
-            self._batcher.release(flight)
-        self._batcher.submit(ready)
+    @staticmethod
+    async def _finish(work: _Work, texts: list[tuple[str, CacheKey]], window: Window) -> None:
+        """Wait for a window's flights and note their answers."""
+        if texts:
+            await window.ticket.done
+        work.note([text for text, _ in texts], window)
 
 
 class _Work:
-    """What one request had computed, and where its time went."""
+    """What one request found and had computed, and where its time went."""
 
-    __slots__ = ("answers", "computed", "deadline", "lane", "queue", "runs", "tokenize")
+    __slots__ = ("cached", "computed", "created", "deadline", "lane", "queue", "runs", "tokenize")
 
     def __init__(self, *, lane: Lane, deadline: float) -> None:
         self.lane = lane
         self.deadline = deadline
-        self.answers: dict[str, Prediction] = {}
-        self.computed = 0
+        self.cached: dict[str, Prediction] = {}
+        self.computed: dict[str, Prediction] = {}
+        self.created = 0
         self.runs: set[BatchRun] = set()
         self.tokenize = 0.0
         self.queue = 0.0
 
-    def note(self, text: str, flight: Flight, started: float) -> None:
-        """Take over a landed flight's answer and times; `started` is when this request joined it."""
-        assert flight.prediction is not None  # noqa: S101 - the ticket resolved, so every flight has landed
-        assert flight.run is not None  # noqa: S101 - as above
-        self.answers[text] = flight.prediction
-        self.runs.add(flight.run)
-        self.tokenize = max(self.tokenize, flight.submitted - started)
-        self.queue = max(self.queue, flight.run.started - max(flight.submitted, started))
+    def note(self, texts: Sequence[str], window: Window) -> None:
+        """Take over a landed window's answers and times."""
+        self.created += window.created
+        for text, flight in zip(texts, window.flights, strict=True):
+            prediction, run = flight.landed()
+            self.computed[text] = prediction
+            self.runs.add(run)
+            self.tokenize = max(self.tokenize, flight.submitted - window.started)
+            self.queue = max(self.queue, run.started - max(flight.submitted, window.started))
 
     def timings(self, *, cache: float) -> Timings:
         """Return the times of the whole request."""

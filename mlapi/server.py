@@ -25,6 +25,7 @@ EXIT_OK = 0
 EXIT_UNFIT = 3
 """Exit status of a process whose model cannot be served: starting it again would not help."""
 
+BACKLOG = 2_048
 KEEP_ALIVE_S = 75
 """Idle seconds before a connection is closed: longer than a proxy's, so that the proxy closes first."""
 
@@ -44,6 +45,7 @@ def bind(host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
+        listener.listen(BACKLOG)  # two sockets may bind one port; only one may listen
     except OSError as error:
         listener.close()
         raise ConfigurationError(
@@ -87,7 +89,10 @@ class Server(uvicorn.Server):
         await super()._serve(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Drain on the first SIGTERM; stop at once on SIGINT, or on a second signal."""
+        """Drain on the first SIGTERM; on SIGINT or a second signal close the listener at once.
+
+        Requests under way are finished in either case; a second SIGINT leaves them.
+        """
         if sig == signal.SIGTERM and self._serving.phase != "draining" and self._loop is not None:
             logger.info("SIGTERM: draining for %g s", self._grace)
             self._serving.drain()
@@ -117,6 +122,8 @@ def make_config(app: FastAPI, *, drain_timeout: float) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=max(1, round(drain_timeout)),
     )

@@ -121,6 +121,8 @@ class Supervisor:
 
     def _stop(self, patience: float) -> None:
         logger.info("stopping %d workers", len(self._workers))
+        # Once the workers have closed theirs, a connection must be refused, not left waiting in this one.
+        self._listener.close()
         for worker in self._workers:
             worker.send_signal(self._signal or signal.SIGTERM)
         end = time.monotonic() + patience

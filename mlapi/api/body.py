@@ -68,7 +68,7 @@ def check_media(content_type: str | None, content_encoding: str | None) -> None:
         raise Problem(
             UNSUPPORTED_ENCODING, "Send the body uncompressed.", headers={"Accept-Encoding": "identity"}
         )
-    if content_type is None or content_type == "application/json":
+    if not content_type or content_type == "application/json":
         return
     message = Message()
     message["content-type"] = content_type

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import re
 import time
-import uuid
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import MutableHeaders
@@ -62,14 +62,13 @@ class RequestContext:
                 raise
             draining = Problem(DRAINING, "The process ends now. Send the request again.", headers=RETRY_NOW)
             await problem_response(draining, request_id=request_id)(scope, receive, send_with_id)
-        except Exception as error:
+        except Exception:
             # The exception's message may quote an input, so only its type and frames are logged.
             logger.exception("request failed", extra={"request_id": request_id})
             if status:
                 raise RuntimeError("the response had begun when the request failed") from None
             response = problem_response(internal_problem(), request_id=request_id)
             await response(scope, receive, send_with_id)
-            del error
         finally:
             if self._access_log:
                 self._log(scope, status, time.perf_counter() - started, request_id)
@@ -138,7 +137,7 @@ def _request_id(scope: Scope) -> str:
             if SANE_REQUEST_ID.fullmatch(text):
                 return str(text)
             break
-    return uuid.uuid4().hex
+    return os.urandom(16).hex()
 
 
 def _content_length(scope: Scope) -> int:

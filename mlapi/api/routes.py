@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 SERVICE_UNAVAILABLE = 503
 
+INTERACTIVE_TEXTS = 16
+"""Texts up to which a request stands in line with single texts; a longer one, on either route, with bulk."""
+
 ONE_EXAMPLE = {"text": "A warm, funny film with a wonderful cast."}
 MANY_EXAMPLE = {"text": ["I laughed from start to finish.", "The plot goes nowhere and the jokes fall flat."]}
 
@@ -74,20 +77,21 @@ def build_router(config: RouteConfig, observer: AnswerObserver) -> APIRouter:
     predict_model = predict_request(config.predict)
     bulk_model = bulk_request(config.bulk)
 
-    async def answer(request: Request, texts: Sequence[str], *, lane: Lane) -> tuple[Renderer, Outcome]:
+    async def answer(request: Request, texts: Sequence[str], *, timeout: float) -> Outcome:  # noqa: ASYNC109
         """Have the texts predicted, for as long as the client waits."""
         predictor = _serving(request).require_predictor()
-        timeout = config.bulk_timeout if lane is Lane.BULK else config.predict_timeout
-        outcome = await until_disconnect(
-            request.receive, predictor.predict(texts, lane=lane, timeout=timeout)
-        )
+        outcome = predictor.recall(texts)
+        if outcome is None:
+            lane = Lane.INTERACTIVE if len(texts) <= INTERACTIVE_TEXTS else Lane.BULK
+            work = predictor.predict(texts, lane=lane, timeout=timeout)
+            outcome = await until_disconnect(request.receive, work)
         observer.answered(
             hits=outcome.hits,
             misses=outcome.misses,
             coalesced=outcome.coalesced,
             truncated=outcome.truncated,
         )
-        return _renderer(request), outcome
+        return outcome
 
     @router.post(
         "/predict",
@@ -100,7 +104,8 @@ def build_router(config: RouteConfig, observer: AnswerObserver) -> APIRouter:
         body: Any = await read_body(request, predict_model, max_texts=config.predict.texts)
         one = isinstance(body.text, str)
         texts = [body.text] if one else body.text
-        renderer, outcome = await answer(request, texts, lane=Lane.INTERACTIVE)
+        outcome = await answer(request, texts, timeout=config.predict_timeout)
+        renderer = _renderer(request)
         content = renderer.single(outcome.predictions[0]) if one else await renderer.many(outcome.predictions)
         return _answer_response(request, content, outcome)
 
@@ -113,8 +118,8 @@ def build_router(config: RouteConfig, observer: AnswerObserver) -> APIRouter:
     )
     async def bulk_predict(request: Request) -> Response:
         body: Any = await read_body(request, bulk_model, max_texts=config.bulk.texts)
-        renderer, outcome = await answer(request, body.text, lane=Lane.BULK)
-        return _answer_response(request, await renderer.many(outcome.predictions), outcome)
+        outcome = await answer(request, body.text, timeout=config.bulk_timeout)
+        return _answer_response(request, await _renderer(request).many(outcome.predictions), outcome)
 
     @router.get(
         "/health",

@@ -62,6 +62,21 @@ class MemoryCache:
             self._on_event("memory_hit", len(found) - misses)
         return found
 
+    def recall(self, keys: Sequence[CacheKey]) -> list[bytes] | None:
+        """Return every value if all are here; None, without counting any, if not."""
+        if self._max_entries <= 0:
+            return None
+        now = self._clock()
+        found: list[bytes] = []
+        for key in keys:
+            value = self._get(key, now)
+            if value is None:
+                return None
+            found.append(value)
+        if found:
+            self._on_event("memory_hit", len(found))
+        return found
+
     async def get_many(self, keys: Sequence[CacheKey]) -> list[bytes | None]:
         """Look all keys up; never gives way to another task."""
         return self.get_local(keys)

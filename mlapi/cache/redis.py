@@ -103,6 +103,10 @@ class RedisCache:
             self._on_event("redis_hit", len(values) - misses)
         return values
 
+    def recall(self, keys: Sequence[CacheKey]) -> list[bytes] | None:  # noqa: ARG002
+        """Return None: nothing is held in this process."""
+        return None
+
     def set_many(self, entries: Mapping[CacheKey, bytes]) -> None:
         """Have the entries written soon; returns at once. Needs a running event loop."""
         self._writer.put(entries)

@@ -49,6 +49,10 @@ class TieredCache:
             self._near.set_many(found)
         return values
 
+    def recall(self, keys: Sequence[CacheKey]) -> list[bytes] | None:
+        """Return every value if the near cache holds them all; None, without counting any, if not."""
+        return self._near.recall(keys)
+
     def set_many(self, entries: Mapping[CacheKey, bytes]) -> None:
         """Store the entries in both."""
         self._near.set_many(entries)

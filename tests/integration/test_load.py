@@ -141,6 +141,20 @@ def test_a_single_text_waits_for_two_batches_at_most_behind_5000(service: FakeSe
         assert bulk.result().status_code == 200
 
 
+def test_a_long_list_stands_in_the_bulk_lane_on_either_route() -> None:
+    """One `predict` request with a list of long texts would hold up every single text."""
+    with FakeService(max_batch_texts=4) as service, ThreadPoolExecutor(2) as clients:
+        service.engine.gate.clear()
+        listed = clients.submit(service.predict, [f"item {n}" for n in range(200)])
+        wait_until(lambda: service.waiting() == 200)
+        single = clients.submit(service.predict, "single")
+        wait_until(lambda: service.waiting() == 201)
+        service.engine.gate.set()
+        assert single.result().status_code == 200
+        assert listed.result().status_code == 200
+        assert service.places("single")[0] <= 2
+
+
 def test_a_client_killed_mid_request_leaves_nothing_in_the_queue(service: FakeService) -> None:
     """Clients that time out and retry would fill the queue with work for nobody."""
     service.engine.gate.clear()
@@ -220,8 +234,9 @@ def test_tokenisation_of_bulk_does_not_hold_up_single_texts() -> None:
 
     classifier = Classifier(INFO, TokenReader(SlowForMany(), FakeEngine()))
     with HttpServer(classifier=classifier) as server, ThreadPoolExecutor(1) as clients:
-        bulk = clients.submit(server.client.post, "/bulk-predict", json={"text": ["a", "b"]})
-        wait_until(lambda: server.app.state.serving.predictor.in_flight == 2)
+        texts = [str(number) for number in range(20)]
+        bulk = clients.submit(server.client.post, "/bulk-predict", json={"text": texts})
+        wait_until(lambda: server.app.state.serving.predictor.in_flight == 20)
         assert server.client.post("/predict", json={"text": "single"}).status_code == 200
         assert not bulk.done()
         gate.set()
@@ -233,5 +248,5 @@ def _more_batches_than(service: FakeService, number: int) -> bool:
 
 
 def _tickets(service: FakeService) -> int:
-    flights = service.server.app.state.serving.predictor._flights
+    flights = service.server.app.state.serving.predictor._intake._flights
     return sum(len(flight.tickets) for flight in list(flights.values()))

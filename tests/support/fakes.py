@@ -96,6 +96,10 @@ class DictCache:
         await self.gate.wait()
         return found
 
+    def recall(self, keys: Sequence[CacheKey]) -> list[bytes] | None:
+        found = [self.entries[key] for key in keys if key in self.entries]
+        return found if len(found) == len(keys) else None
+
     def set_many(self, entries: Mapping[CacheKey, bytes]) -> None:
         self.entries.update(entries)
 
@@ -123,6 +127,7 @@ class Rig:
 
     async def __aenter__(self) -> Self:
         self.batcher.start()
+        self.predictor.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -96,6 +96,16 @@ async def test_what_cannot_meet_its_deadline_is_refused_at_the_door() -> None:
         rig.engine._seconds = 0.0
 
 
+async def test_an_idle_engine_admits_anything() -> None:
+    """One slow call, as of a machine that was paused, would make the service refuse all work for good."""
+    async with Rig() as rig:
+        rig.batcher._speed.note(texts=1, tokens=10, seconds=300)
+        job = RecordingJob(100, deadline=time.monotonic() + 1)
+        _submit(rig, job)
+        await job.wait()
+        assert job.answer is not None
+
+
 async def test_jobs_past_their_deadline_do_not_reach_the_engine() -> None:
     """Under overload the engine would work on answers that nobody waits for."""
     async with Rig() as rig:
@@ -198,7 +208,7 @@ async def test_a_failing_batch_fails_its_own_jobs_only() -> None:
 async def test_a_wrong_number_of_answers_is_a_failure() -> None:
     """Texts would get each other's scores."""
     async with Rig() as rig:
-        rig.batcher._worker._classify = lambda _batch: []
+        rig.batcher._worker._function = lambda _batch: []
         job = RecordingJob(5)
         _submit(rig, job)
         await job.wait()
@@ -247,6 +257,17 @@ async def test_closing_does_not_wait_for_ever() -> None:
         await rig.batcher.aclose(timeout=0.05)
         assert isinstance(running.error, Draining)
         assert isinstance(waiting.error, Draining)
+
+
+async def test_what_is_submitted_after_closing_is_told() -> None:
+    """Texts that were still being tokenised at shutdown would wait until their own deadline."""
+    rig = Rig()
+    async with rig:
+        job = RecordingJob(5)
+        rig.batcher.reserve(1, lane=job.lane, deadline=job.deadline)
+        await rig.batcher.aclose(timeout=0.05)
+        rig.batcher.submit([job])
+        assert isinstance(job.error, Draining)
 
 
 async def test_not_started_is_not_healthy_and_closes() -> None:

@@ -99,3 +99,19 @@ async def test_a_process_without_a_model_ends(caplog: pytest.LogCaptureFixture) 
     finally:
         loop.remove_signal_handler(signal.SIGTERM)
     assert "the manifest is missing" in caplog.text
+
+
+async def test_a_native_panic_while_loading_is_fatal() -> None:
+    """If it fails, a process without a model stays, says that it is starting, and takes no requests."""
+
+    class PanicException(BaseException):
+        """What native libraries raise, outside the tree of `Exception`."""
+
+    def panic() -> NoReturn:
+        raise PanicException
+
+    fatal: list[Exception] = []
+    app = create_app(_settings(), classifier=panic, on_fatal=fatal.append)
+    async with app.router.lifespan_context(app):
+        await eventually(lambda: bool(fatal))
+    assert "PanicException" in str(fatal[0])

@@ -225,6 +225,51 @@ async def test_bulk_goes_in_windows_and_keeps_order() -> None:
         assert max(len(batch) for batch in rig.engine.batches) > 1
 
 
+async def test_bulk_requests_at_once_all_get_through() -> None:
+    """Admitted bulk requests would be refused half-way, because others took the room they had waited for."""
+    async with Rig(window=4, max_queue_texts=8) as rig:
+        rig.engine._seconds = 0.001
+        requests = [
+            _predict(rig, *[f"request {number} text {n}" for n in range(60)], lane=Lane.BULK)
+            for number in range(3)
+        ]
+        outcomes = await asyncio.gather(*requests, return_exceptions=True)
+        answered = [outcome for outcome in outcomes if isinstance(outcome, Outcome)]
+        assert {type(outcome) for outcome in outcomes} <= {Outcome, Overloaded}
+        assert len(answered) >= 1
+        assert rig.texts_run == 60 * len(answered)
+        assert len(rig.observer.reasons) == 3 - len(answered)
+
+
+async def test_what_landed_during_the_lookup_is_not_computed_again() -> None:
+    """With a slow Redis, every request for a popular new text would compute it once more."""
+    async with Rig() as rig:
+        first = asyncio.create_task(_predict(rig, "a"))
+        await eventually(lambda: rig.cache.lookups == [1])
+        rig.cache.gate.clear()
+        late = asyncio.create_task(_predict(rig, "a", "b"))
+        await eventually(lambda: rig.cache.lookups == [1, 2])
+        await first
+        rig.cache.gate.set()
+        assert _counts(await late) == (1, 1, 0)
+        assert rig.texts_run == 2
+
+
+async def test_recall_answers_only_from_this_process_and_only_whole() -> None:
+    """Cached requests would pay for what only new texts need, or partly cached ones be answered in part."""
+    async with Rig() as rig:
+        assert rig.predictor.recall(["a"]) is None
+        computed = await _predict(rig, "a", "b")
+        recalled = rig.predictor.recall(["b", "a", "b"])
+        assert recalled is not None
+        assert recalled.predictions == [computed.predictions[index] for index in (1, 0, 1)]
+        assert _counts(recalled) == (3, 0, 0)
+        assert rig.predictor.recall(["a", "c"]) is None
+        assert rig.predictor.recall(["a"] * 2000) is None
+        rig.cache.entries[KeyMaker(INFO)("a")] = b"junk"
+        assert rig.predictor.recall(["a"]) is None
+
+
 async def test_bulk_fails_as_one_when_a_window_fails() -> None:
     """A bulk request would hang, or leave its other windows in the queue."""
     async with Rig(window=2) as rig:

@@ -9,7 +9,7 @@ import pytest
 
 from mlapi.errors import EngineError
 from mlapi.types import Encoding, Probabilities
-from mlapi.worker import EngineWorker
+from mlapi.worker import Worker
 from tests.support.fakes import eventually
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def _echo(batch: Sequence[Encoding]) -> list[Probabilities]:
 
 async def test_a_call_is_answered_and_the_thread_ends() -> None:
     """No text would ever be answered, or the process never exit."""
-    worker = EngineWorker(_echo)
+    worker = Worker(_echo, name="test")
     worker.start()
     assert await worker.call(ONE) == [(1.0,)]
     assert worker.healthy(stuck_after=60)
@@ -41,7 +41,7 @@ async def test_an_exception_reaches_the_caller_and_the_thread_goes_on() -> None:
             raise failure
         return _echo(batch)
 
-    worker = EngineWorker(fail_once)
+    worker = Worker(fail_once, name="test")
     worker.start()
     with pytest.raises(RuntimeError, match="once"):
         await worker.call(ONE)
@@ -55,7 +55,7 @@ async def test_a_thread_that_ends_is_noticed() -> None:
     def leave(_batch: Sequence[Encoding]) -> list[Probabilities]:
         raise SystemExit
 
-    worker = EngineWorker(leave)
+    worker = Worker(leave, name="test")
     worker.start()
     with pytest.raises(EngineError, match="SystemExit"):
         await worker.call(ONE)
@@ -74,7 +74,7 @@ async def test_a_call_that_hangs_is_noticed_and_left_behind() -> None:
         gate.wait()
         return _echo(batch)
 
-    worker = EngineWorker(hang)
+    worker = Worker(hang, name="test")
     worker.start()
     reply = worker.call(ONE)
     await eventually(started.is_set)
@@ -84,3 +84,45 @@ async def test_a_call_that_hangs_is_noticed_and_left_behind() -> None:
     reply.cancel()
     gate.set()
     await eventually(lambda: not worker.healthy(stuck_after=60))
+
+
+async def test_a_panic_of_a_native_library_fails_its_call_only() -> None:
+    """One text that a tokenizer panics on would end all service."""
+
+    class PanicException(BaseException):
+        """What native libraries raise, outside the tree of `Exception`."""
+
+    panics = iter([PanicException()])
+
+    def panic_once(batch: Sequence[Encoding]) -> list[Probabilities]:
+        for panic in panics:
+            raise panic
+        return _echo(batch)
+
+    worker = Worker(panic_once, name="test")
+    worker.start()
+    with pytest.raises(EngineError, match="PanicException"):
+        await worker.call(ONE)
+    assert await worker.call(ONE) == [(1.0,)]
+    worker.stop(timeout=5)
+
+
+async def test_what_was_cancelled_is_not_begun() -> None:
+    """Work that nobody waits for any more would be done before what somebody does."""
+    gate = threading.Event()
+    seen: list[int] = []
+
+    def note(batch: Sequence[Encoding]) -> list[Probabilities]:
+        gate.wait()
+        seen.append(batch[0].length)
+        return _echo(batch)
+
+    worker = Worker(note, name="test")
+    worker.start()
+    first = worker.call(ONE)
+    cancelled = worker.call([Encoding(payload=[2], length=2, truncated=False)])
+    cancelled.cancel()
+    gate.set()
+    await first
+    worker.stop(timeout=5)
+    assert seen == [1]

@@ -88,3 +88,15 @@ async def test_closing_empties_it() -> None:
     cache.set_many({A: b"1"})
     await cache.aclose()
     assert len(cache) == 0
+
+
+def test_recall_gives_all_or_nothing_and_counts_only_what_it_gave() -> None:
+    """Requests would be answered in part, or the same misses be counted twice."""
+    events: list[tuple[str, int]] = []
+    cache = MemoryCache(10, on_event=lambda event, count: events.append((event, count)))
+    cache.set_many({A: b"1", B: b"2"})
+    assert cache.recall([B, A]) == [b"2", b"1"]
+    assert cache.recall([A, C]) is None
+    assert cache.recall([]) == []
+    assert events == [("memory_hit", 2)]
+    assert MemoryCache(0).recall([A]) is None

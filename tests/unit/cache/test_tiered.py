@@ -31,6 +31,9 @@ class FarCache:
         await asyncio.sleep(0)
         return [self.entries.get(key) for key in keys]
 
+    def recall(self, keys: Sequence[CacheKey]) -> list[bytes] | None:
+        return [self.entries[key] for key in keys]
+
     def set_many(self, entries: Mapping[CacheKey, bytes]) -> None:
         self.entries.update(entries)
 
@@ -94,3 +97,13 @@ async def test_status_and_closing_reach_the_far_cache(near: MemoryCache) -> None
     assert cache.status == "down"
     await cache.aclose()
     assert far.closed
+
+
+def test_recall_asks_the_near_cache_alone(near: MemoryCache) -> None:
+    """The way without waiting would wait for Redis."""
+    far = FarCache({CacheKey(b"a"): b"1"})
+    cache = TieredCache(near, far)
+    assert cache.recall([CacheKey(b"a")]) is None
+    near.set_many({CacheKey(b"a"): b"2"})
+    assert cache.recall([CacheKey(b"a")]) == [b"2"]
+    assert far.asked == []
