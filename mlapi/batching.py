@@ -12,16 +12,18 @@ import logging
 import time
 from collections import deque
 from math import inf
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from mlapi.errors import DeadlineExceeded, Draining, EngineError, Overloaded
 from mlapi.lanes import BatchRun, Job, WaitingLine
+from mlapi.speed import EngineSpeed
 from mlapi.types import Lane
 from mlapi.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from mlapi.ports import BatchObserver
     from mlapi.types import Encoding, Probabilities
 
     Classify = Callable[[list[Encoding]], list[Probabilities]]
@@ -29,28 +31,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_RETRY_AFTER = 30.0
-SPEED_MEMORY = 0.9
-"""How much of what earlier batches taught about the engine's speed outlives one more batch."""
-
-
-class BatchObserver(Protocol):
-    """Who wants to know what the batcher does; `mlapi.metrics` does."""
-
-    def batch_done(self, *, texts: int, padded_tokens: int, tokens: int, seconds: float) -> None:
-        """Note one engine call that gave answers."""
-        ...
-
-    def batch_failed(self) -> None:
-        """Note one engine call that failed."""
-        ...
-
-    def refused(self, reason: str) -> None:
-        """Note a request that was not admitted, or a text that was dropped."""
-        ...
-
-    def queue_changed(self, lane: Lane, *, texts: int, tokens: int) -> None:
-        """Note how long a lane is now."""
-        ...
 
 
 class Batcher:
@@ -87,7 +67,7 @@ class Batcher:
         self._worker = Worker(classify, name="mlapi-engine")
         self._wake = asyncio.Event()
         self._room: deque[asyncio.Future[None]] = deque()
-        self._speed = _Speed()
+        self._speed = EngineSpeed()
         self._draining = False
         self._closed = False
         self._pump: asyncio.Task[None] | None = None
@@ -302,23 +282,3 @@ class Batcher:
 
 def _too_late() -> Draining:
     return Draining("shut down before the text was answered", retry_after=1.0)
-
-
-class _Speed:
-    """What the latest batches tell about the engine: decaying sums, so that large batches weigh more."""
-
-    def __init__(self) -> None:
-        self._texts = self._tokens = self._seconds = 0.0
-
-    def note(self, *, texts: int, tokens: int, seconds: float) -> None:
-        self._texts = self._texts * SPEED_MEMORY + texts
-        self._tokens = self._tokens * SPEED_MEMORY + tokens
-        self._seconds = self._seconds * SPEED_MEMORY + seconds
-
-    @property
-    def seconds_per_token(self) -> float:
-        return self._seconds / self._tokens if self._tokens else 0.0
-
-    @property
-    def tokens_per_text(self) -> float:
-        return self._tokens / self._texts if self._texts else 0.0

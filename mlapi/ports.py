@@ -1,4 +1,4 @@
-"""The seams: what the core needs from tokenizers, engines and caches."""
+"""The seams: what the core needs from tokenizers, engines and caches, and whom it tells."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mlapi.types import CacheKey, Encoding
+    from mlapi.types import CacheKey, Encoding, Lane
 
 
 class Tokenizer(Protocol):
@@ -75,4 +75,24 @@ class Cache(Protocol):
     @property
     def status(self) -> str:
         """One word for health pages: `ok`, `down` or `off`."""
+        ...
+
+
+class BatchObserver(Protocol):
+    """Who wants to know what the batcher does; `mlapi.metrics` does."""
+
+    def batch_done(self, *, texts: int, padded_tokens: int, tokens: int, seconds: float) -> None:
+        """Note one engine call that gave answers."""
+        ...
+
+    def batch_failed(self) -> None:
+        """Note one engine call that failed."""
+        ...
+
+    def refused(self, reason: str) -> None:
+        """Note a request that was not admitted, or a text that was dropped."""
+        ...
+
+    def queue_changed(self, lane: Lane, *, texts: int, tokens: int) -> None:
+        """Note how long a lane is now."""
         ...

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from mlapi.api.body import read_body
 from mlapi.api.disconnect import until_disconnect
+from mlapi.api.openapi import MANY_EXAMPLE, ONE_EXAMPLE, prediction_responses, request_body
 from mlapi.api.rendering import Renderer
 from mlapi.api.schemas import (
     Health,
@@ -19,8 +20,6 @@ from mlapi.api.schemas import (
     Liveness,
     ManyPredictions,
     ModelHealth,
-    ProblemDetails,
-    RequestBase,
     SinglePrediction,
     bulk_request,
     predict_request,
@@ -37,9 +36,6 @@ SERVICE_UNAVAILABLE = 503
 
 INTERACTIVE_TEXTS = 16
 """Texts up to which a request stands in line with single texts; a longer one, on either route, with bulk."""
-
-ONE_EXAMPLE = {"text": "A warm, funny film with a wonderful cast."}
-MANY_EXAMPLE = {"text": ["I laughed from start to finish.", "The plot goes nowhere and the jokes fall flat."]}
 
 
 class AnswerObserver(Protocol):
@@ -97,8 +93,8 @@ def build_router(config: RouteConfig, observer: AnswerObserver) -> APIRouter:
         "/predict",
         summary="Classify one text or a few",
         response_model=SinglePrediction | ManyPredictions,
-        responses=_responses(),
-        openapi_extra=_request_body(predict_model, {"one": ONE_EXAMPLE, "several": MANY_EXAMPLE}),
+        responses=prediction_responses(),
+        openapi_extra=request_body(predict_model, {"one": ONE_EXAMPLE, "several": MANY_EXAMPLE}),
     )
     async def predict(request: Request) -> Response:
         body: Any = await read_body(request, predict_model, max_texts=config.predict.texts)
@@ -113,8 +109,8 @@ def build_router(config: RouteConfig, observer: AnswerObserver) -> APIRouter:
         "/bulk-predict",
         summary="Classify thousands of texts",
         response_model=ManyPredictions,
-        responses=_responses(),
-        openapi_extra=_request_body(bulk_model, {"several": MANY_EXAMPLE}),
+        responses=prediction_responses(),
+        openapi_extra=request_body(bulk_model, {"several": MANY_EXAMPLE}),
     )
     async def bulk_predict(request: Request) -> Response:
         body: Any = await read_body(request, bulk_model, max_texts=config.bulk.texts)
@@ -193,55 +189,3 @@ def _health(serving: Serving, *, stuck_after: float) -> Health:
         engine=info.engine if info else None,
         cache=serving.predictor.cache_status if serving.predictor else None,
     )
-
-
-def _request_body(model: type[RequestBase], examples: dict[str, object]) -> dict[str, Any]:
-    """Document a body that the route reads by itself."""
-    return {
-        "requestBody": {
-            "required": True,
-            "content": {
-                "application/json": {
-                    "schema": model.model_json_schema(),
-                    "examples": {name: {"value": value} for name, value in examples.items()},
-                }
-            },
-        }
-    }
-
-
-def _problem_schema() -> dict[str, Any]:
-    """Return the schema of a problem in one piece: a reference into it would point nowhere."""
-    schema = ProblemDetails.model_json_schema()
-    (place,) = schema.pop("$defs").values()
-    schema["properties"]["errors"]["anyOf"][0]["items"] = place
-    return schema
-
-
-def _responses() -> dict[int | str, dict[str, Any]]:
-    """Document headers and problems of the predicting routes."""
-    described = {
-        400: "Not JSON, or not UTF-8.",
-        413: "Too many bytes or texts.",
-        415: "A media type or content encoding that is not served.",
-        422: "The body does not fit the schema.",
-        500: "A fault of the service.",
-        503: "Overloaded, starting or draining; see Retry-After.",
-        504: "The request's time ran out.",
-    }
-    headers = {
-        "X-Request-ID": "The request's id: the one sent, when sane, or a new one.",
-        "X-Model-Version": "Digest over what defines the model's answers.",
-        "X-Cache": "How many texts were cached, computed, or computed once for several.",
-        "X-Truncated": "How many texts were longer than the model takes.",
-        "Server-Timing": "Milliseconds in cache, tokenizer, queue and engine.",
-    }
-    documented = {name: {"description": text, "schema": {"type": "string"}} for name, text in headers.items()}
-    problems: dict[int | str, dict[str, Any]] = {
-        status: {
-            "description": text,
-            "content": {"application/problem+json": {"schema": _problem_schema()}},
-        }
-        for status, text in described.items()
-    }
-    return {200: {"headers": documented}, **problems}
