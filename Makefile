@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 HOST ?= 127.0.0.1
 PORT ?= 8000
-# Passed on to pytest by test and test-torch, and to `poetry lock` by lock.
+# Passed on to pytest by test and test-torch, to measure, and to `poetry lock` by lock.
 ARGS ?=
 # The interpreter to build the environments with; empty: the first on PATH that is new enough.
 PYTHON ?=
@@ -19,12 +19,12 @@ SHELL_SCRIPTS = .ci/run $(shell find . -name '*.sh' -not -path './.venv*' -not -
 # What is there of mypy's targets: a fresh project may not have them all.
 TYPED = $(wildcard mlapi tests scripts bench ui)
 
-.PHONY: help serve test test-torch check format lock clean venv venv-dev venv-torch
+.PHONY: help serve test test-torch check measure format lock clean venv venv-dev venv-torch
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo '  Variables: HOST and PORT (serve), ARGS (test, test-torch, lock), PYTHON (interpreter, 3.11 or newer)'
+	@echo '  Variables: HOST and PORT (serve), ARGS (test, test-torch, measure, lock), PYTHON (interpreter, 3.11 or newer)'
 
 serve: venv  ## Serve the API on http://HOST:PORT with the model in models/starter
 	@exec .venv/bin/mlapi serve --host $(HOST) --port $(PORT)
@@ -43,6 +43,9 @@ check: venv-dev  ## Lint, types, import rules, shell scripts, lock file, setting
 	@echo 'requirements' && .venv-dev/bin/python scripts/check_requirements.py
 	@echo 'settings table' && .venv-dev/bin/python scripts/settings_table.py --check
 	@echo 'import rules' && .venv-dev/bin/python -m pytest -q tests/unit/test_import_rules.py
+
+measure: venv  ## Measure this installation: start, memory, latency, throughput
+	@.venv/bin/python scripts/measure.py $(ARGS)
 
 format: venv-dev  ## Format the Python code and mend what ruff can mend
 	@.venv-dev/bin/ruff check --fix --quiet . ; .venv-dev/bin/ruff format .
