@@ -4,8 +4,10 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-HOST ?= 127.0.0.1
-PORT ?= 8000
+# Where to serve. Without them the settings decide, which say 127.0.0.1:8000. HOST counts on make's own command line
+# alone, because some shells export a variable of that name.
+PORT ?=
+SERVE = $(if $(filter command,$(firstword $(origin HOST))),--host $(HOST)) $(if $(PORT),--port $(PORT))
 # Passed on to pytest by test and test-torch, to measure, and to `poetry lock` by lock.
 ARGS ?=
 # The interpreter to build the environments with; empty: the first on PATH that is new enough.
@@ -26,8 +28,8 @@ help:  ## Show this list
 	@echo
 	@echo '  Variables: HOST and PORT (serve), ARGS (test, test-torch, measure, lock), PYTHON (interpreter, 3.11 or newer)'
 
-serve: venv  ## Serve the API on http://HOST:PORT with the model in models/starter
-	@exec .venv/bin/mlapi serve --host $(HOST) --port $(PORT)
+serve: venv  ## Serve the API with the model in models/starter, on 127.0.0.1:8000 or HOST=… PORT=…
+	@exec .venv/bin/mlapi serve $(SERVE)
 
 test: venv-dev  ## Run all tests but those that need torch, with coverage
 	@.venv-dev/bin/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)

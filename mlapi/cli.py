@@ -6,6 +6,7 @@ another one uses.
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,6 +24,7 @@ app = typer.Typer(
     name="mlapi",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     add_completion=False,
     rich_markup_mode=None,
 )
@@ -44,6 +46,8 @@ def main() -> None:
         app(standalone_mode=True)
     except MlapiError as error:
         _die(str(error))
+    except OSError as error:
+        _die(f"{error.filename or 'the output cannot be written'}: {error.strerror or error}")
 
 
 def _print_version(wanted: bool) -> None:
@@ -95,9 +99,12 @@ def serve(
         "threads": threads,
     }
     from mlapi import log
+    from mlapi.settings import unknown_variables
 
     settings = _settings(**flags)
     log.configure(level=settings.log_level, log_format=settings.log_format)
+    for name in unknown_variables():
+        logging.getLogger(__name__).warning("%s is no setting of this service; is it misspelt?", name)
     from mlapi.serve import serve as run_service
 
     raise typer.Exit(run_service(settings, fd=fd))
@@ -167,13 +174,18 @@ def _settings(**flags: Any) -> Any:
 
     from mlapi.settings import Settings
 
+    given = {name: value for name, value in flags.items() if value is not None}
     try:
-        return Settings(**{name: value for name, value in flags.items() if value is not None})
+        return Settings(**given)
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         place = "_".join(str(part) for part in first["loc"]).upper()
         name = place if place.startswith("MLAPI_") or not place else f"MLAPI_{place}"
-        raise ConfigurationError(f"{name or 'settings'}: {first['msg']}") from None
+        flag = (
+            f" (--{name.removeprefix('MLAPI_').lower()})" if first["loc"] and first["loc"][0] in given else ""
+        )
+        message = first["msg"].removeprefix("Value error, ")
+        raise ConfigurationError(f"{name or 'settings'}{flag}: {message}") from None
 
 
 def _die(message: str, *, status: int = EXIT_FAILURE) -> None:

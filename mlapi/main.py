@@ -87,7 +87,7 @@ def create_app(
 
     app = FastAPI(
         title="mlapi",
-        summary="Sentiment of texts, by a fine-tuned DistilBERT classifier.",
+        summary="Sentiment of texts, one label and score each.",
         version=mlapi.__version__,
         docs_url=None,
         redoc_url=None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import sys
 from functools import partial
@@ -49,6 +50,8 @@ def predict_lines(settings: Settings, path: Path) -> None:
     """
     classifier = _load(settings)
     if str(path) == "-":
+        if sys.stdin.isatty():
+            typer.echo("reading standard input, one text a line; Ctrl-D ends", err=True)
         _predict_stream(settings, classifier, sys.stdin.buffer, total=None)
         return
     try:
@@ -107,7 +110,9 @@ def _predict_stream(
     from rich.progress import Progress
 
     console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+    # On a terminal that gets the answers as well, they are the progress; a bar would run into them.
+    disable = sys.stdout.isatty() or not console.is_terminal
+    with Progress(console=console, transient=True, disable=disable) as progress:
         task = progress.add_task("Classifying", total=total)
         for window, size in _windows(stream):
             for line in _answers(classifier, window, settings):
@@ -120,6 +125,8 @@ def _windows(stream: IO[bytes]) -> Iterator[tuple[list[str], int]]:
     window: list[str] = []
     size = 0
     for number, raw in enumerate(stream, start=1):
+        if number == 1:
+            raw = raw.removeprefix(codecs.BOM_UTF8)  # noqa: PLW2901 - a mark of the file, not of the text
         try:
             window.append(raw.decode().removesuffix("\n").removesuffix("\r"))
         except UnicodeDecodeError:

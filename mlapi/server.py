@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import signal
 import socket
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from mlapi.serving import Serving
 
 logger = logging.getLogger(__name__)
+
+ADVICE = {
+    errno.EADDRINUSE: "stop what listens there, or choose another port with --port (make serve PORT=8001)",
+    errno.EACCES: "choose a port above 1023 with --port (make serve PORT=8001)",
+}
 
 EXIT_OK = 0
 EXIT_UNFIT = 3
@@ -48,9 +54,9 @@ def bind(host: str, port: int) -> socket.socket:
         listener.listen(BACKLOG)  # two sockets may bind one port; only one may listen
     except OSError as error:
         listener.close()
+        advice = ADVICE.get(error.errno or 0, "choose another address with --host (make serve HOST=…)")
         raise ConfigurationError(
-            f"cannot listen on {host}:{port}: {error.strerror or error}; "
-            "stop what listens there, or choose another with --port (make serve PORT=8001) or --host"
+            f"cannot listen on {host}:{port}: {error.strerror or error}; {advice}"
         ) from None
     listener.set_inheritable(True)
     return listener

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -35,7 +36,7 @@ class Settings(BaseSettings):
     )
 
     model: Path = Path("models/starter")
-    """The model directory to serve."""
+    """The model directory to serve; a relative path starts where the service is started."""
 
     variant: str = "auto"
     """Which variant of it: a name from the manifest, or `auto` for the fastest that works on this machine."""
@@ -138,3 +139,9 @@ class Settings(BaseSettings):
             if getattr(self, name) > self.max_queue_texts:
                 raise ValueError(f"{name} must not be larger than max_queue_texts ({self.max_queue_texts})")
         return self
+
+
+def unknown_variables() -> list[str]:
+    """Return the variables with the prefix MLAPI_ that are no setting: misspelt ones, most likely."""
+    known = {f"MLAPI_{name.upper()}" for name in Settings.model_fields}
+    return sorted(name for name in os.environ if name.startswith("MLAPI_") and name.upper() not in known)

@@ -126,7 +126,10 @@ if requirements_fit && project_fits; then exit 0; fi
 
 # Two makes in one folder must not build one environment at once. mkdir is the one test-and-set that every system has.
 lock=$name.lock
+told=
 until mkdir "$lock" 2>/dev/null; do
+  # Only a lock that is there is waited for; anything else that keeps mkdir from working stays.
+  [ -d "$lock" ] || mkdir "$lock" 2>/dev/null || die "$root cannot be written to (or its disk is full): use a checkout of your own"
   holder=$(cat "$lock/pid" 2>/dev/null || true)
   # Between mkdir and the write of the pid the file is missing for a moment.
   if [ -z "$holder" ]; then
@@ -134,9 +137,11 @@ until mkdir "$lock" 2>/dev/null; do
     holder=$(cat "$lock/pid" 2>/dev/null || true)
   fi
   if [ -z "$holder" ] || ! kill -0 "$holder" 2>/dev/null; then
-    rm -rf "$lock"
+    rm -rf "$lock" 2>/dev/null || die "$root/$lock is left over and cannot be removed: remove it"
     continue
   fi
+  [ -n "$told" ] || echo "Waiting for process $holder, which is building $name …"
+  told=yes
   sleep 1
 done
 echo $$ >"$lock/pid"
@@ -150,7 +155,7 @@ run_pip() {
   local what=$1
   shift
   if "$venv_python" -m pip --disable-pip-version-check --no-input "$@" >"$log" 2>&1; then return 0; fi
-  tail -n 8 "$log" | sed 's/^/  pip: /' >&2
+  grep -v -E '^(Ignoring|WARNING: Retrying)' "$log" | tail -n 5 | sed 's/^/  pip: /' >&2
   if grep -q -E 'NewConnectionError|NameResolutionError|Temporary failure in name resolution|ConnectTimeout|Read timed out|ConnectionResetError|ProxyError|Network is unreachable' "$log"; then
     die "$what could not be installed into $name: the package index cannot be reached. Check the network or proxy (pip config list) and run this again"
   elif grep -q -E 'DO NOT MATCH THE HASHES' "$log"; then
@@ -158,7 +163,7 @@ run_pip() {
   elif grep -q 'No space left on device' "$log"; then
     die "$what could not be installed into $name: the disk is full"
   fi
-  die "$what could not be installed into $name; pip's last lines are above"
+  die "$what could not be installed into $name; pip's last lines are above. Check which index pip reads (pip config list) and run this again"
 }
 
 if ! requirements_fit; then

@@ -191,6 +191,7 @@ def _from_http(error: HTTPException, docs_path: str) -> Problem:
         allowed = (error.headers or {}).get("Allow", "")
         return Problem(METHOD_NOT_ALLOWED, f"Use {allowed} here.", headers=error.headers)
     if error.status_code == NO_SUCH_ROUTE.status:
-        return Problem(NO_SUCH_ROUTE, f"The routes are described at {docs_path}.")
+        prefix = docs_path.removesuffix("/docs") or "/"
+        return Problem(NO_SUCH_ROUTE, f"The routes lie under {prefix} and are described at {docs_path}.")
     logger.error("an unexpected HTTP exception of status %d", error.status_code)
     return internal_problem()

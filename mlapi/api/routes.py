@@ -117,6 +117,7 @@ def build_router(config: RouteConfig, observer: AnswerObserver) -> APIRouter:
         outcome = await answer(request, body.text, timeout=config.bulk_timeout)
         return _answer_response(request, await _renderer(request).many(outcome.predictions), outcome)
 
+    @router.head("/health", include_in_schema=False)
     @router.get(
         "/health",
         summary="Readiness: should this process get requests?",
@@ -128,6 +129,7 @@ def build_router(config: RouteConfig, observer: AnswerObserver) -> APIRouter:
         status = 200 if answer.status == "healthy" else SERVICE_UNAVAILABLE
         return JSONResponse(answer.model_dump(), status_code=status)
 
+    @router.head("/health/live", include_in_schema=False)
     @router.get(
         "/health/live",
         summary="Liveness: should this process be left running?",

@@ -18,6 +18,7 @@ ACCEPTED = (
     "[IPv6]:port in place of a host, or memory:// (the same as nothing) for a cache in the process only"
 )
 
+_ENCODED = re.compile(r"(?:[^%]|%[0-9A-Fa-f]{2})*")
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_.])?")
 
 
@@ -76,6 +77,8 @@ def parse_address(value: str) -> CacheAddress:
         return CacheAddress("memory")
     # From the right: an unencoded password may hold an @ of its own.
     login, _, place = rest.rpartition("@")
+    if not _ENCODED.fullmatch(login):
+        raise _refusal("a % in user or password must be written %25")
     username, _, password = login.partition(":")
     place, _, query = place.partition("?")
     if scheme in {"redis", "rediss"}:
@@ -154,5 +157,5 @@ def _number(text: str) -> int | None:
 
 def _refusal(reason: str) -> ConfigurationError:
     return ConfigurationError(
-        f"the cache address (REDIS_URL) cannot be used: {reason}; accepted are {ACCEPTED}"
+        f"the cache address (MLAPI_REDIS_URL or REDIS_URL) cannot be used: {reason}; accepted are {ACCEPTED}"
     )

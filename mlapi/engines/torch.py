@@ -38,7 +38,7 @@ class TorchEngine:
             from transformers.utils import logging as transformers_logging
         except ImportError as error:
             raise VariantUnavailable(
-                "the torch engine needs torch and transformers: pip install 'mlapi[torch]'"
+                "the torch engine needs torch and transformers: run make venv-torch, use .venv-torch"
             ) from error
 
         self._torch = torch

@@ -175,10 +175,14 @@ def read_manifest(directory: Path) -> Manifest:
     try:
         raw = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        what = "no manifest.json in it" if directory.is_dir() else "not a directory"
-        raise ManifestError(
-            f"{directory} is not a model directory ({what}); set MLAPI_MODEL or --model to one"
-        ) from None
+        if directory.is_dir():
+            what = f"{directory} is not a model directory: it has no {MANIFEST_NAME}"
+        elif directory.exists():
+            what = f"{directory} is not a directory"
+        else:
+            here = "" if directory.is_absolute() else f" in {Path.cwd()}"
+            what = f"there is no {directory}{here}"
+        raise ManifestError(f"{what}; name a model directory (MLAPI_MODEL, --model or argument)") from None
     except OSError as error:
         raise ManifestError(f"{path} cannot be read: {error.strerror}") from None
     try:

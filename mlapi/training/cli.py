@@ -28,7 +28,7 @@ DEFAULTS = Recipe()
 EXIT_FAILURE, EXIT_INTERRUPTED = 1, 130
 
 train_app = typer.Typer(
-    help="Train the two small models that the repository carries. Needs pip install 'mlapi[train]'.",
+    help="Train the two small models that the repository carries. Needs the environment of make venv-torch.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -191,8 +191,8 @@ def _user_errors(command: str) -> Iterator[None]:
     missing = [name for name in NEEDED[command] if find_spec(name) is None]
     if missing:
         _fail(
-            f"mlapi train {command} needs {', '.join(missing)}: pip install 'mlapi[train]' (in a checkout, "
-            "make test-torch builds .venv-torch with all of it)"
+            f"mlapi train {command} needs {', '.join(missing)}: run make venv-torch, then "
+            f".venv-torch/bin/mlapi train {command}"
         )
     try:
         yield

@@ -68,7 +68,7 @@ def _fails(done: subprocess.CompletedProcess[str], *, status: int, says: str) ->
         (["model"], ["show", "verify"]),
         (["model", "show"], ["--json", "directory"]),
         (["model", "verify"], ["directory", "golden texts", "status 1"]),
-        (["train"], ["starter", "lab", "mlapi[train]"]),
+        (["train"], ["starter", "lab", "make venv-torch"]),
         (["train", "starter"], ["--data", "train.tsv", "--out", "--seed"]),
         (["train", "lab"], ["--data", "--out", "--seed"]),
     ],
@@ -436,3 +436,37 @@ def test_make_serve_serves_the_starter_model() -> None:
     with ServerProcess(Path("models/starter")) as server:
         answer = server.client.post("/predict", json={"text": "a wonderful film"})
         assert answer.json()["prediction"][0]["label"] == "POSITIVE"
+
+
+def test_predict_skips_the_mark_at_the_start_of_a_file(tiny_model: Path, tmp_path: Path) -> None:
+    """If it fails, files that some editors write get another answer for their first line."""
+    file = tmp_path / "texts.txt"
+    file.write_bytes(b"\xef\xbb\xbfa great film\n")
+    done = run_cli("predict", "--model", str(tiny_model), "--file", str(file))
+    assert json.loads(done.stdout)["text"] == "a great film"
+
+
+def test_predict_into_a_full_disk_is_one_line(tiny_model: Path) -> None:
+    """If it fails, output that cannot be written ends in a traceback."""
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full, which stands for a full disk")
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "mlapi", "predict", "--model", str(tiny_model), "a great film"],
+            cwd=REPOSITORY,
+            env=clean_environment({}),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert done.returncode != 0
+    assert (
+        done.stderr.decode().splitlines()[0] == "mlapi: the output cannot be written: No space left on device"
+    )
+    assert TRACEBACK not in done.stderr.decode()
+
+
+def test_serve_warns_of_a_misspelt_setting(tiny_model: Path) -> None:
+    """If it fails, a misspelt variable is ignored without a word."""
+    with ServerProcess(tiny_model, environment={"MLAPI_WORKER": "2"}) as server:
+        assert any("MLAPI_WORKER is no setting" in event["message"] for event in server.events())

@@ -562,3 +562,11 @@ def _references(node: object) -> Iterator[str]:
     elif isinstance(node, list):
         for value in node:
             yield from _references(value)
+
+
+@pytest.mark.parametrize("path", ["/health", "/health/live"])
+def test_probes_may_ask_for_the_head_alone(tiny_model: Path, path: str) -> None:
+    """If it fails, monitors that send HEAD take a healthy service for broken."""
+    with HttpServer(tiny_model) as server:
+        response = server.client.head(path)
+    assert (response.status_code, response.content) == (200, b"")

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from mlapi.cli import _settings
 from mlapi.errors import ConfigurationError
-from mlapi.settings import Settings
+from mlapi.settings import Settings, unknown_variables
 
 
 @pytest.fixture(autouse=True)
@@ -122,3 +122,11 @@ def test_flags_that_were_not_given_do_not_count(monkeypatch: pytest.MonkeyPatch)
     flags: dict[str, Any] = {"port": None, "host": "0.0.0.0"}
     settings = _settings(**flags)
     assert (settings.port, settings.host) == (9000, "0.0.0.0")
+
+
+def test_misspelt_variables_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If it fails, a misspelt setting is ignored without a word."""
+    monkeypatch.setenv("MLAPI_WORKER", "2")
+    monkeypatch.setenv("MLAPI_WORKERS", "2")
+    monkeypatch.setenv("MLAPI_REDIS_URL", "localhost")
+    assert unknown_variables() == ["MLAPI_WORKER"]

@@ -147,4 +147,4 @@ async def test_http_exceptions_of_libraries() -> None:
         assert_problem(wrong_method, METHOD_NOT_ALLOWED)
         assert wrong_method.headers["allow"] == "GET"
         unknown = assert_problem(await client.get("/nowhere"), NO_SUCH_ROUTE)
-        assert unknown["detail"] == "The routes are described at /docs."
+        assert unknown["detail"] == "The routes lie under / and are described at /docs."

@@ -81,6 +81,7 @@ def test_reads(spelling: str, address: CacheAddress) -> None:
         "redis+sentinel://:hunter2@redis",
         "http://:hunter2@redis",
         "memory://hunter2",
+        "redis://:hunter2%zz@redis",
         "unix://hunter2",
         "unix://",
     ],

@@ -13,7 +13,7 @@ from tests.support.model_directory import edit_manifest, make_tiny_model, reseal
 if TYPE_CHECKING:
     from pathlib import Path
 
-ADVICE = r"the torch engine needs torch and transformers: pip install 'mlapi\[torch\]'"
+ADVICE = r"the torch engine needs torch and transformers: run make venv-torch"
 
 
 @pytest.mark.parametrize("library", ["torch", "transformers"])

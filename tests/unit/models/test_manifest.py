@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,7 +20,6 @@ from tests.support.model_directory import edit_manifest, make_tiny_model, reseal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 BASE = {
     "labels": ("NEGATIVE", "POSITIVE"),
@@ -89,22 +89,30 @@ def test_failed_write_leaves_the_manifest_alone(directory: Path) -> None:
 def test_missing_directory_is_named_with_the_setting(tmp_path: Path) -> None:
     """If it fails, a mistyped MLAPI_MODEL gives an error that does not say where to look."""
     path = tmp_path / "nowhere"
-    expected = f"{path} is not a model directory (not a directory); set MLAPI_MODEL or --model to one"
+    expected = f"there is no {path}; name a model directory (MLAPI_MODEL, --model or argument)"
     assert _refusal(path) == expected
+
+
+def test_missing_relative_directory_is_named_with_where_it_was_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If it fails, someone who stands in another directory is told that the model does not exist."""
+    monkeypatch.chdir(tmp_path)
+    assert _refusal(Path("models/starter")).startswith(f"there is no models/starter in {tmp_path};")
 
 
 def test_file_in_place_of_the_directory_is_refused(tmp_path: Path) -> None:
     """If it fails, pointing at a weights file instead of its directory ends in a traceback."""
     file = tmp_path / "model.onnx"
     file.touch()
-    assert "not a directory" in _refusal(file)
+    assert f"{file} is not a directory" in _refusal(file)
 
 
 def test_directory_without_manifest_is_refused(tmp_path: Path) -> None:
     """If it fails, a bare download from a hub is not told apart from a model directory."""
     message = _refusal(tmp_path)
     assert str(tmp_path) in message
-    assert "no manifest.json in it" in message
+    assert "it has no manifest.json" in message
 
 
 def test_unreadable_manifest_is_refused(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_a_missing_library_is_one_line_that_names_the_extra(command: str, librar
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"mlapi: mlapi train {command} needs {library}")
-    assert "pip install 'mlapi[train]'" in line
+    assert "make venv-torch" in line
 
 
 def test_data_must_be_named() -> None:
