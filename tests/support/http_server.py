@@ -282,8 +282,13 @@ def clean_environment(extra: Mapping[str, str]) -> dict[str, str]:
 
 
 def make_client(base_url: str) -> httpx.Client:
-    """Return a client that uses no proxy, whatever the environment says."""
-    return httpx.Client(base_url=base_url, trust_env=False, timeout=PATIENCE_S * 3)
+    """Return a client that uses no proxy, whatever the environment says, and serves many threads at once.
+
+    It keeps every connection: where httpx closes surplus ones, it may close one that another thread was just
+    given.
+    """
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=None)
+    return httpx.Client(base_url=base_url, trust_env=False, timeout=PATIENCE_S * 3, limits=limits)
 
 
 def is_healthy(client: httpx.Client) -> bool:
