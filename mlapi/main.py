@@ -31,7 +31,7 @@ from mlapi.engines.factory import load_classifier
 from mlapi.errors import MlapiError
 from mlapi.metrics import HTTP_SECONDS, Metrics
 from mlapi.predictor import Predictor
-from mlapi.resources import available_cpus
+from mlapi.resources import engine_threads
 from mlapi.serving import Serving
 from mlapi.settings import Settings
 from mlapi.worker import Worker
@@ -126,7 +126,7 @@ class _Parts:
         self.serving = Serving()
         self._settings = settings
         self._metrics = metrics
-        self._threads = settings.threads or max(1, available_cpus() // settings.workers)
+        self._threads = engine_threads(settings.threads, workers=settings.workers)
         self._classifier = classifier or partial(
             load_classifier, settings.model, variant=settings.variant, threads=self._threads
         )

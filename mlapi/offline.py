@@ -13,7 +13,7 @@ import typer
 from mlapi.engines.factory import load_classifier
 from mlapi.errors import ConfigurationError, EngineError, ModelError, VariantUnavailable
 from mlapi.models.directory import ModelDirectory
-from mlapi.resources import available_cpus
+from mlapi.resources import engine_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -75,7 +75,7 @@ def verify_model(settings: Settings) -> bool:
         return False
     for name in directory.manifest.variants:
         try:
-            threads = settings.threads or available_cpus()
+            threads = engine_threads(settings.threads)
             load_classifier(settings.model, variant=name, threads=threads).close()
         except VariantUnavailable as error:
             typer.echo(f"--    variant {name} not checked: {error}")
@@ -98,9 +98,7 @@ def _check(what: str, check: Callable[[], None]) -> bool:
 
 
 def _load(settings: Settings) -> Classifier:
-    return load_classifier(
-        settings.model, variant=settings.variant, threads=settings.threads or available_cpus()
-    )
+    return load_classifier(settings.model, variant=settings.variant, threads=engine_threads(settings.threads))
 
 
 def _predict_stream(

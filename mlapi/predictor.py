@@ -81,10 +81,13 @@ class Predictor:
         values = self._cache.recall([self._key(text) for text in texts])
         if values is None:
             return None
-        predictions = [decode_prediction(value, self._labels) for value in values]
-        if None in predictions:
-            return None
-        return Outcome([found for found in predictions if found is not None], hits=len(texts))
+        predictions: list[Prediction] = []
+        for value in values:
+            prediction = decode_prediction(value, self._labels)
+            if prediction is None:
+                return None
+            predictions.append(prediction)
+        return Outcome(predictions, hits=len(texts))
 
     async def predict(self, texts: Sequence[str], *, lane: Lane, timeout: float) -> Outcome:  # noqa: ASYNC109
         """Answer one request.

@@ -24,6 +24,16 @@ def available_cpus(root: Path = CGROUP_ROOT) -> int:
     return affinity if quota is None else max(1, min(affinity, math.ceil(quota)))
 
 
+def engine_threads(asked: int | None, *, workers: int = 1) -> int:
+    """Return the CPU threads of one engine call: those asked for, or this process's share of the CPUs.
+
+    Args:
+        asked: The setting, None where there is none.
+        workers: Processes that share the CPUs.
+    """
+    return asked or max(1, available_cpus() // workers)
+
+
 def cpu_quota(root: Path = CGROUP_ROOT) -> float | None:
     """Return the container's CPU quota in CPUs, or None where there is none.
 

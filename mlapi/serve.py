@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
-from mlapi.resources import available_cpus
+from mlapi.resources import engine_threads
 from mlapi.server import Server, bind, make_config, run
 from mlapi.supervisor import supervise, worker_environment
 
@@ -34,7 +34,7 @@ def serve(settings: Settings, *, fd: int | None = None) -> int:
     listener = bind(settings.host, settings.port)
     read_manifest(settings.model)  # the commonest mistakes, before anything is started
     if settings.workers > 1:
-        threads = settings.threads or max(1, available_cpus() // settings.workers)
+        threads = engine_threads(settings.threads, workers=settings.workers)
         environment = worker_environment(
             {
                 "model": str(settings.model),

@@ -20,10 +20,10 @@ from mlapi.api.problems import (
     INVALID,
     NOT_JSON,
     NOT_UTF8,
-    TOO_MANY_TEXTS,
     UNSUPPORTED_ENCODING,
     UNSUPPORTED_MEDIA_TYPE,
     Problem,
+    too_many_texts,
 )
 from mlapi.api.schemas import MANY, ONE
 
@@ -128,8 +128,7 @@ def _details(error: ValidationError) -> list[ErrorDetails]:
 def _invalid(details: list[ErrorDetails]) -> Problem:
     for detail in details:
         if detail["type"] == "too_long":
-            most = detail.get("ctx", {}).get("max_length")
-            return Problem(TOO_MANY_TEXTS, f"This route takes at most {most} texts. Send several requests.")
+            return too_many_texts(detail["ctx"]["max_length"])
     shown = [
         {"loc": ["body", *_place(detail["loc"])], "msg": _message(detail), "type": detail["type"]}
         for detail in details[:MAX_ERRORS]

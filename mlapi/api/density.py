@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 
-from mlapi.api.problems import INVALID, TOO_MANY_TEXTS, Problem
+from mlapi.api.problems import INVALID, Problem, too_many_texts
 
 SUSPICIOUS_COMMAS = 1_000
 """Commas, inside strings or not, up to which any body is parsed quickly enough."""
@@ -41,9 +41,7 @@ async def check_density(raw: bytes, *, max_texts: int) -> None:
         if colons > MOST_FIELDS:
             raise Problem(INVALID, "The body holds more fields than the schema has.")
         if commas > max_texts:
-            raise Problem(
-                TOO_MANY_TEXTS, f"This route takes at most {max_texts} texts. Send several requests."
-            )
+            raise too_many_texts(max_texts)
         closing = plain.find(b'"', opening + 1) if opening >= 0 else -1
         if closing < 0:
             await asyncio.sleep(0)  # before the parser takes the loop for itself

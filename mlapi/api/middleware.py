@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from starlette.datastructures import MutableHeaders
 
-from mlapi.api.problems import BODY_TOO_LARGE, DRAINING, Problem, internal_problem, problem_response
+from mlapi.api.problems import BODY_TOO_LARGE, Problem, from_domain, internal_problem, problem_response
+from mlapi.errors import Draining
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-RETRY_NOW = {"Retry-After": "1"}
 SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
 
@@ -60,8 +60,9 @@ class RequestContext:
             # The server's patience with requests under way is over: the one answer that is left to give.
             if status:
                 raise
-            draining = Problem(DRAINING, "The process ends now. Send the request again.", headers=RETRY_NOW)
-            await problem_response(draining, request_id=request_id)(scope, receive, send_with_id)
+            draining = Draining("the process ends now. Send the request again", retry_after=1.0)
+            response = problem_response(from_domain(draining), request_id=request_id)
+            await response(scope, receive, send_with_id)
         except Exception:
             # The exception's message may quote an input, so only its type and frames are logged.
             logger.exception("request failed", extra={"request_id": request_id})
@@ -131,17 +132,18 @@ def _too_large(limit: int) -> Problem:
 
 
 def _request_id(scope: Scope) -> str:
-    for name, value in scope["headers"]:
-        if name == b"x-request-id":
-            text = value.decode("latin-1")
-            if SANE_REQUEST_ID.fullmatch(text):
-                return str(text)
-            break
-    return os.urandom(16).hex()
+    sent = _header(scope, b"x-request-id").decode("latin-1")
+    return sent if SANE_REQUEST_ID.fullmatch(sent) else os.urandom(16).hex()
 
 
 def _content_length(scope: Scope) -> int:
+    value = _header(scope, b"content-length")
+    return int(value) if value.isdigit() else 0
+
+
+def _header(scope: Scope, wanted: bytes) -> bytes:
+    """Return the first value of a header, empty where it was not sent."""
     for name, value in scope["headers"]:
-        if name == b"content-length" and value.isdigit():
-            return int(value)
-    return 0
+        if name == wanted:
+            return bytes(value)
+    return b""

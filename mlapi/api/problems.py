@@ -132,6 +132,11 @@ def problem_response(problem: Problem, *, request_id: str) -> Response:
     )
 
 
+def too_many_texts(most: int) -> Problem:
+    """Return the problem of a request with more texts than its route takes."""
+    return Problem(TOO_MANY_TEXTS, f"This route takes at most {most} texts. Send several requests.")
+
+
 def internal_problem() -> Problem:
     """Return the problem that says a fault is ours and nothing more."""
     return Problem(INTERNAL, "This is a fault of the service. Quote the request id when you report it.")

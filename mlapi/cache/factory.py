@@ -21,11 +21,7 @@ def make_cache(
     password: str | None = None,
     memory_entries: int,
     ttl_s: int,
-    ttl_jitter: float = 0.1,
     timeout_s: float = 0.1,
-    connect_timeout_s: float = 0.5,
-    max_pending: int = 10_000,
-    max_connections: int = 16,
     on_event: OnEvent = ignore_event,
 ) -> Cache:
     """Return a cache in the process, in Redis, or in both. Nothing connects here.
@@ -35,11 +31,7 @@ def make_cache(
         password: For Redis; comes before the address's own.
         memory_entries: How many entries the process keeps itself; 0 for none.
         ttl_s: Seconds that an entry lives, at least 1.
-        ttl_jitter: Fraction, from 0 to below 1, by which each life in Redis is randomly longer or shorter.
         timeout_s: Seconds for one lookup in Redis.
-        connect_timeout_s: Seconds for one attempt to connect to Redis.
-        max_pending: Entries that wait to be written to Redis.
-        max_connections: How many exchanges with Redis run at once.
         on_event: Told of hits, misses, failures, writes and drops.
     """
     memory = MemoryCache(memory_entries, ttl_s=ttl_s, on_event=on_event)
@@ -49,11 +41,7 @@ def make_cache(
         address,
         password=password,
         ttl_s=ttl_s,
-        ttl_jitter=ttl_jitter,
         timeout_s=timeout_s,
-        connect_timeout_s=connect_timeout_s,
-        max_pending=max_pending,
-        max_connections=max_connections,
         on_event=on_event,
     )
     return TieredCache(memory, redis) if memory_entries > 0 else redis

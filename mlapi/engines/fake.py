@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlapi.types import Encoding
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
-
-    from mlapi.types import Encoding
 
 
 class FakeEngine:
@@ -83,8 +83,6 @@ class FakeTokenizer:
         return [self._encode(text) for text in texts]
 
     def _encode(self, text: str) -> Encoding:
-        from mlapi.types import Encoding
-
         words = [self.token(word) for word in text.split()]
         kept = words[: self._max_length - 2]
         return Encoding(payload=[1, *kept, 2], length=len(kept) + 2, truncated=len(words) > len(kept))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mlapi.resources import CGROUP_ROOT, available_cpus, cpu_quota
+from mlapi.resources import CGROUP_ROOT, available_cpus, cpu_quota, engine_threads
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,3 +113,10 @@ def test_platform_without_affinity_counts_all_cpus(tmp_path: Path, monkeypatch: 
 def test_this_machine_has_at_least_one_cpu() -> None:
     """If it fails, the real files of some machine break the start."""
     assert available_cpus(CGROUP_ROOT) >= 1
+
+
+def test_threads_are_those_asked_for_or_a_share_of_the_cpus() -> None:
+    """If it fails, workers fight over the CPUs, or the setting is ignored."""
+    assert engine_threads(3, workers=2) == 3
+    assert engine_threads(None) == available_cpus()
+    assert engine_threads(None, workers=10_000) == 1
