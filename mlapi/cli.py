@@ -9,12 +9,14 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 import mlapi
-from mlapi.errors import ConfigurationError, MlapiError
+from mlapi.errors import MlapiError
+from mlapi.flags import ModelOption, ThreadsOption, VariantOption, settings_from
+from mlapi.model_cli import model_app
 from mlapi.training.cli import train_app
 
 EXIT_FAILURE = 1
@@ -28,13 +30,8 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-model_app = typer.Typer(help="Look at and check model directories.", no_args_is_help=True)
 app.add_typer(model_app, name="model")
 app.add_typer(train_app, name="train")
-
-ModelOption = Annotated[Path | None, typer.Option(help="Model directory [default: models/starter].")]
-VariantOption = Annotated[str | None, typer.Option(help="Variant of the model, or auto [default: auto].")]
-ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU threads per call [default: all].")]
 
 
 def main() -> None:
@@ -101,7 +98,7 @@ def serve(
     from mlapi import log
     from mlapi.settings import unknown_variables
 
-    settings = _settings(**flags)
+    settings = settings_from(**flags)
     log.configure(level=settings.log_level, log_format=settings.log_format)
     for name in unknown_variables():
         logging.getLogger(__name__).warning("%s is no setting of this service; is it misspelt?", name)
@@ -129,63 +126,11 @@ def predict(
         _die("give texts or --file, not both", status=EXIT_USAGE)
     from mlapi.offline import predict_lines, predict_texts
 
-    settings = _settings(model=model, variant=variant, threads=threads)
+    settings = settings_from(model=model, variant=variant, threads=threads)
     if texts:
         predict_texts(settings, texts)
     else:
         predict_lines(settings, file or Path("-"))
-
-
-@model_app.command()
-def show(
-    directory: Annotated[Path, typer.Argument(help="Model directory.")],
-    *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as it is.")] = False,
-) -> None:
-    """Say what a model directory holds: labels, variants, accuracy, files, where it came from."""
-    from mlapi.models.report import manifest_json, summary
-
-    typer.echo(manifest_json(directory) if as_json else summary(directory))
-
-
-@model_app.command()
-def verify(
-    directory: Annotated[Path, typer.Argument(help="Model directory.")],
-    *,
-    threads: ThreadsOption = None,
-) -> None:
-    """Check everything: version, digest of every file, labels, and each variant's golden texts.
-
-    Variants whose engine is not installed are named as not checked. Ends with status 1 if anything is wrong.
-    """
-    from mlapi.offline import verify_model
-
-    if not verify_model(_settings(model=directory, threads=threads)):
-        raise typer.Exit(EXIT_FAILURE)
-
-
-def _settings(**flags: Any) -> Any:
-    """Read the settings from the environment, with the flags that were given on top.
-
-    Raises:
-        ConfigurationError: A value that does not fit; names the variable.
-    """
-    from pydantic import ValidationError
-
-    from mlapi.settings import Settings
-
-    given = {name: value for name, value in flags.items() if value is not None}
-    try:
-        return Settings(**given)
-    except ValidationError as error:
-        first = error.errors(include_input=False)[0]
-        place = "_".join(str(part) for part in first["loc"]).upper()
-        name = place if place.startswith("MLAPI_") or not place else f"MLAPI_{place}"
-        flag = (
-            f" (--{name.removeprefix('MLAPI_').lower()})" if first["loc"] and first["loc"][0] in given else ""
-        )
-        message = first["msg"].removeprefix("Value error, ")
-        raise ConfigurationError(f"{name or 'settings'}{flag}: {message}") from None
 
 
 def _die(message: str, *, status: int = EXIT_FAILURE) -> None:

@@ -48,15 +48,39 @@ class Measurement(_Part):
     data_sha256: Sha256
 
 
+class Gate(_Part):
+    """What a quantised variant was held against, in float32, before `mlapi model export` wrote it."""
+
+    texts: int = Field(gt=0)
+    labelled: int = Field(ge=0)
+    data: dict[str, Sha256]
+    calibration: dict[str, Sha256]
+    agreement: float = Field(ge=0, le=1)
+    accuracy_loss: float | None
+    """In points; None where too few texts are labelled."""
+
+    mean_difference: float = Field(ge=0)
+    largest_difference: float = Field(ge=0)
+    not_gated: tuple[str, ...] = ()
+    """What could not be held against anything, and why."""
+
+    remedy: str | None = None
+    """What was done beyond plain quantisation to pass."""
+
+
 class Variant(_Part):
     """One way to run the model: an engine, the files it loads, and what was measured with it."""
 
-    engine: Literal["torch", "onnx", "lab"]
-    precision: Literal["fp32"]
+    engine: Literal["torch", "onnx", "openvino", "lab"]
+    precision: Literal["fp32", "int8"]
     id: ShortDigest
     files: tuple[RelativePath, ...] = Field(min_length=1)
     golden_tolerance: float = Field(gt=0, le=0.1)
+    golden_logits: tuple[tuple[float, ...], ...] | None = None
+    """This variant's own logits for the golden texts; None where the reference's are to be met."""
+
     measured: dict[str, Measurement] = Field(default_factory=dict)
+    gate: Gate | None = None
 
 
 class Golden(_Part):
@@ -65,6 +89,14 @@ class Golden(_Part):
     text: str
     logits: tuple[float, ...]
     truncated: bool = False
+
+
+class Source(_Part):
+    """The files on a model hub that the directory was made from."""
+
+    repository: str
+    revision: str = Field(pattern=r"^[0-9a-f]{40}$")
+    files: dict[RelativePath, Sha256]
 
 
 class Training(_Part):
@@ -92,6 +124,7 @@ class Manifest(_Part):
     variants: dict[str, Variant] = Field(min_length=1)
     golden: tuple[Golden, ...] = Field(min_length=1)
     training: Training | None = None
+    source: Source | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -104,6 +137,10 @@ class Manifest(_Part):
             raise ValueError(f"files has no digest for {', '.join(missing)}")
         if any(len(golden.logits) != len(self.id2label) for golden in self.golden):
             raise ValueError("every golden text needs one logit per label")
+        shape = [len(self.id2label)] * len(self.golden)
+        for name, variant in self.variants.items():
+            if variant.golden_logits is not None and [len(row) for row in variant.golden_logits] != shape:
+                raise ValueError(f"variants.{name}.golden_logits needs one logit per label and golden text")
         return self
 
     @property

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PACKAGE = "mlapi"
 
 PRIMITIVES = frozenset({"types", "errors"})
-KNOW_EVERYTHING = frozenset({"main", "cli", "__main__", "serve", "offline"})
+KNOW_EVERYTHING = frozenset({"main", "cli", "model_cli", "flags", "__main__", "serve", "offline"})
 """Where things are wired together: `main`, and the command line with the commands in files of their own."""
 
 OUTER = KNOW_EVERYTHING | {"api", "settings", "training"}
