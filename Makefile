@@ -8,7 +8,7 @@ SHELL := /bin/bash
 # alone, because some shells export a variable of that name.
 PORT ?=
 SERVE = $(if $(filter command,$(firstword $(origin HOST))),--host $(HOST)) $(if $(PORT),--port $(PORT))
-# Passed on to pytest by test and test-torch, to measure, and to `poetry lock` by lock.
+# Passed on to pytest by test, test-torch and test-hub, to measure and bench, and to `poetry lock` by lock.
 ARGS ?=
 # The interpreter to build the environments with; empty: the first on PATH that is new enough.
 PYTHON ?=
@@ -21,12 +21,12 @@ SHELL_SCRIPTS = .ci/run $(shell find . -name '*.sh' -not -path './.venv*' -not -
 # What is there of mypy's targets: a fresh project may not have them all.
 TYPED = $(wildcard mlapi tests scripts bench ui)
 
-.PHONY: help serve test test-torch check measure format lock clean venv venv-dev venv-torch
+.PHONY: help serve test test-torch test-hub check measure bench format lock clean venv venv-dev venv-torch
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo '  Variables: HOST and PORT (serve), ARGS (test, test-torch, measure, lock), PYTHON (interpreter, 3.11 or newer)'
+	@echo '  Variables: HOST and PORT (serve), ARGS (tests, measure, bench, lock), PYTHON (interpreter, 3.11 or newer)'
 
 serve: venv  ## Serve the API with the model in models/starter, on 127.0.0.1:8000 or HOST=… PORT=…
 	@exec .venv/bin/mlapi serve $(SERVE)
@@ -35,7 +35,10 @@ test: venv-dev  ## Run all tests but those that need torch, with coverage
 	@.venv-dev/bin/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
 
 test-torch: venv-torch  ## Run the tests that need torch (training, export, the torch engine)
-	@.venv-torch/bin/python -m pytest -m torch --cov --cov-config=.ci/coverage-torch.ini $(ARGS)
+	@.venv-torch/bin/python -m pytest -m 'torch and not hub' --cov --cov-config=.ci/coverage-torch.ini $(ARGS)
+
+test-hub: venv-torch  ## Run the tests that need the real model hub; the first run downloads its default model
+	@.venv-torch/bin/python -m pytest -m hub $(ARGS)
 
 check: venv-dev  ## Lint, types, import rules, shell scripts, lock file, settings table
 	@echo 'ruff check' && .venv-dev/bin/ruff check --quiet .
@@ -48,6 +51,9 @@ check: venv-dev  ## Lint, types, import rules, shell scripts, lock file, setting
 
 measure: venv  ## Measure this installation: start, memory, latency, throughput
 	@.venv/bin/python scripts/measure.py $(ARGS)
+
+bench: venv-torch  ## Compare engines on a full-size model with what is aimed at (docs/performance.md)
+	@.venv-torch/bin/python bench/engines.py $(ARGS)
 
 format: venv-dev  ## Format the Python code and mend what ruff can mend
 	@.venv-dev/bin/ruff check --fix --quiet . ; .venv-dev/bin/ruff format .
@@ -67,4 +73,4 @@ venv-dev:
 	@scripts/venv.sh .venv-dev requirements/dev.txt requirements/build.txt
 
 venv-torch:  ## Make .venv-torch, in which mlapi train works
-	@scripts/venv.sh .venv-torch requirements/torch.txt requirements/build.txt $(TORCH)
+	@scripts/venv.sh .venv-torch requirements/torch.txt requirements/encoder.txt requirements/build.txt $(TORCH)

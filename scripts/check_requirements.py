@@ -41,9 +41,11 @@ class Selection:
 FILES = {
     "runtime.txt": Selection(frozenset({"main"})),
     "dev.txt": Selection(frozenset({"main", "dev"})),
-    "torch.txt": Selection(frozenset({"main", "dev"}), frozenset({"train"}), without_torch=True),
+    "torch.txt": Selection(frozenset({"main", "dev"}), frozenset({"export", "train"}), without_torch=True),
     "build.txt": Selection(frozenset({"build"})),
 }
+#: Not made from the lock; pip checks its hashes like the others'.
+KEPT_BY_HAND = {"encoder.txt"}
 TORCH_OR_CUDA = re.compile(r"^(torch$|triton$|nvidia-|cuda-)")
 
 #: (sys_platform, platform_system, os_name, platform_machine)
@@ -344,7 +346,9 @@ def differences(root: Path) -> Iterator[str]:
                 yield f"requirements/{name}: {line}: {REMEDY}"
         except (LookupError, ValueError) as error:
             yield f"requirements/{name}: {error}: {REMEDY}"
-    for stray in sorted({path.name for path in (root / "requirements").glob("*.txt")} - FILES.keys()):
+    for stray in sorted(
+        {path.name for path in (root / "requirements").glob("*.txt")} - FILES.keys() - KEPT_BY_HAND
+    ):
         yield f"requirements/{stray} is not made from the lock: delete it, or add it to the files in scripts/"
 
 

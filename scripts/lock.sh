@@ -46,7 +46,7 @@ without_torch() {
 mkdir -p requirements
 export_to runtime.txt --only main
 export_to dev.txt --with dev
-export_to torch.txt --with dev --extras train
+export_to torch.txt --with dev --extras export --extras train
 without_torch torch.txt
 export_to build.txt --only build
 "$venv/bin/python" scripts/check_requirements.py
