@@ -6,6 +6,8 @@ MlapiError
 │   ├── ManifestError           manifest missing, malformed or at odds with config.json
 │   ├── DigestMismatch          a file is not the one that the manifest names
 │   ├── GoldenMismatch          the engine does not give the recorded answers
+│   ├── GateFailed              a variant answers too differently from float32 to be shipped
+│   ├── HubError                a model cannot be had from the hub
 │   └── VariantUnavailable      no such variant, or its engine is not installed
 ├── EngineError                 one inference call failed or gave a non-finite output
 ├── Unavailable                 not now; try again after `retry_after` seconds
@@ -41,6 +43,14 @@ class DigestMismatch(ModelError):
 
 class GoldenMismatch(ModelError):
     """The engine's scores for the golden texts deviate from the recorded ones."""
+
+
+class HubError(ModelError):
+    """A model cannot be had from the hub: not there, not allowed, out of reach, or not what it should be."""
+
+
+class GateFailed(ModelError):
+    """A variant loses too much accuracy, or agrees too rarely, with the float32 one. Has the numbers."""
 
 
 class VariantUnavailable(ModelError):

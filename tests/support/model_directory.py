@@ -21,7 +21,7 @@ import json
 import string
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import onnx
@@ -29,6 +29,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from mlapi.models.manifest import (
+    Gate,
     Golden,
     Manifest,
     Variant,
@@ -53,6 +54,18 @@ PLAIN = ("a", "the", "film", "movie", "it", "is", "was", "and", "not", "very", "
 GOLDEN_TEXTS = ("a great film", "the plot is dull and terrible", "it was", "")
 WIDTH = 8
 """Numbers per token vector."""
+
+GATE = Gate(
+    texts=1_000,
+    labelled=900,
+    data={"gate.tsv": "0" * 64},
+    calibration={"calibration.tsv": "1" * 64},
+    agreement=0.995,
+    accuracy_loss=0.1,
+    mean_difference=0.001,
+    largest_difference=0.02,
+)
+"""What a variant that counts as int8 has passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +108,7 @@ def make_tiny_model(
     max_length: int = 32,
     activation: Activation = "softmax",
     variants: Mapping[str, float] | None = None,
+    gated: bool = True,
     golden: Sequence[str] = GOLDEN_TEXTS,
     seed: int = 0,
 ) -> TinyModel:
@@ -106,8 +120,11 @@ def make_tiny_model(
         labels: Label names by label id; two or more.
         max_length: Longest token sequence, special tokens included.
         activation: `softmax` or `sigmoid`.
-        variants: ONNX variants by name, with what each adds to the first label's logit. Other numbers than 0
-            make variants that fail their golden texts. One sound variant, `onnx-fp32`, unless said.
+        variants: Variants by name, with what each adds to the first label's logit. Other numbers than 0
+            make variants that fail their golden texts. A name says by its beginning which engine it is for,
+            `openvino` or else `onnx`, and by its end whether it counts as `int8`; all compute in float32.
+            One sound variant, `onnx-fp32`, unless said.
+        gated: Whether variants that count as int8 have passed a gate.
         golden: Texts whose logits the manifest records.
         seed: Another seed gives other weights, and so another version.
     """
@@ -126,7 +143,7 @@ def make_tiny_model(
         off = bias + drift * np.eye(1, len(labels), dtype=np.float32)[0]
         graphs[variant] = f"onnx/{variant}.onnx"
         onnx.save(_graph(embedding, weight, off), str(path / graphs[variant]))
-    _write_manifest(tiny, name=name, activation=activation, graphs=graphs, golden=golden)
+    _write_manifest(tiny, name=name, activation=activation, graphs=graphs, gated=gated, golden=golden)
     return tiny
 
 
@@ -164,18 +181,13 @@ def _write_manifest(
     name: str,
     activation: Activation,
     graphs: Mapping[str, str],
+    gated: bool,
     golden: Sequence[str],
 ) -> None:
     base = ("config.json", "tokenizer.json", "model.safetensors")
     files = {file: file_entry(tiny.path / file) for file in (*base, *graphs.values())}
     variants = {
-        variant: Variant(
-            engine="onnx",
-            precision="fp32",
-            id=variant_id(engine="onnx", digests={graph: files[graph].sha256}),
-            files=(graph,),
-            golden_tolerance=1e-4,
-        )
+        variant: _variant(variant, graph, digest=files[graph].sha256, gated=gated)
         for variant, graph in graphs.items()
     }
     manifest = Manifest(
@@ -200,6 +212,19 @@ def _write_manifest(
         ),
     )
     write_manifest(tiny.path, manifest)
+
+
+def _variant(name: str, graph: str, *, digest: str, gated: bool) -> Variant:
+    engine: Literal["openvino", "onnx"] = "openvino" if name.startswith("openvino") else "onnx"
+    int8 = name.endswith("int8")
+    return Variant(
+        engine=engine,
+        precision="int8" if int8 else "fp32",
+        id=variant_id(engine=engine, digests={graph: digest}),
+        files=(graph,),
+        golden_tolerance=1e-4,
+        gate=GATE if int8 and gated else None,
+    )
 
 
 def _is_truncated(tiny: TinyModel, text: str) -> bool:

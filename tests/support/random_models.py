@@ -1,4 +1,4 @@
-"""DistilBERT classifiers with random weights, of any size, and a tokenizer for them, all made here.
+"""Classifiers with random weights, of any size and architecture, and tokenizers for them, all made here.
 
 Freshly initialised transformers answer nearly the same to every text: a comparison of two engines on such a
 model would pass whatever either did. So weights are drawn large enough that attention, positions and padding
@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 import string
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from tokenizers import Tokenizer
-    from transformers import DistilBertForSequenceClassification
+    from transformers import DistilBertForSequenceClassification, PreTrainedModel
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 SPREAD = 4.0
@@ -119,7 +119,131 @@ def make_model(
     return model
 
 
-def _spread(model: DistilBertForSequenceClassification, tokenizer: Tokenizer) -> None:
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One of the architectures that are served, as small as it goes.
+
+    Attributes:
+        prefix: Of its classes in transformers.
+        tokenizer: Which kind of tokenizer it has.
+        special: Its special tokens, by what they are for; their ids are their places.
+        options: What its configuration needs beyond `SMALL`.
+    """
+
+    prefix: str
+    tokenizer: Literal["wordpiece", "bytes", "unigram"]
+    special: Mapping[str, str]
+    options: Mapping[str, Any]
+
+
+BERT_TOKENS = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
+ROBERTA_TOKENS = {"cls": "<s>", "pad": "<pad>", "sep": "</s>", "unk": "<unk>", "mask": "<mask>"}
+SMALL = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "max_position_embeddings": 512,
+    # With this deviation a linear layer keeps the variance of what it gets.
+    "initializer_range": 32**-0.5,
+}
+FAMILIES = {
+    "distilbert": Family(
+        "DistilBert", "wordpiece", BERT_TOKENS, {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 64}
+    ),
+    "bert": Family("Bert", "wordpiece", BERT_TOKENS, {}),
+    # MiniLM is BERT, narrow and deep.
+    "minilm": Family("Bert", "wordpiece", BERT_TOKENS, {"num_hidden_layers": 4, "num_attention_heads": 2}),
+    "roberta": Family(
+        "Roberta", "bytes", ROBERTA_TOKENS, {"max_position_embeddings": 514, "type_vocab_size": 1}
+    ),
+    "xlm-roberta": Family(
+        "XLMRoberta", "unigram", ROBERTA_TOKENS, {"max_position_embeddings": 514, "type_vocab_size": 1}
+    ),
+    "electra": Family("Electra", "wordpiece", BERT_TOKENS, {"embedding_size": 16}),
+    "albert": Family("Albert", "unigram", BERT_TOKENS, {"embedding_size": 16}),
+    "deberta-v2": Family(
+        "DebertaV2",
+        "unigram",
+        BERT_TOKENS,
+        {
+            "type_vocab_size": 0,
+            "relative_attention": True,
+            "position_buckets": 16,
+            "norm_rel_ebd": "layer_norm",
+            "share_att_key": True,
+            "pos_att_type": ["p2c", "c2p"],
+            "position_biased_input": False,
+        },
+    ),
+}
+"""Every supported architecture, by name."""
+
+
+def make_family(
+    name: str,
+    *,
+    labels: Sequence[str] = ("NEGATIVE", "POSITIVE"),
+    problem_type: str | None = None,
+    seed: int = 0,
+) -> tuple[PreTrainedModel, Tokenizer]:
+    """Make a small classifier of an architecture, in evaluation mode, and a tokenizer of its kind."""
+    import torch
+    import transformers
+
+    family = FAMILIES[name]
+    tokenizer = _make_tokenizer(family)
+    ids = {use: tokenizer.token_to_id(token) for use, token in family.special.items()}
+    config = getattr(transformers, f"{family.prefix}Config")(
+        **{**SMALL, **family.options},
+        vocab_size=tokenizer.get_vocab_size(),
+        pad_token_id=ids["pad"],
+        bos_token_id=ids["cls"],
+        eos_token_id=ids["sep"],
+        problem_type=problem_type,
+        id2label=dict(enumerate(labels)),
+        label2id={label: index for index, label in enumerate(labels)},
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model: PreTrainedModel = getattr(transformers, f"{family.prefix}ForSequenceClassification")(config)
+    _spread(model.train(mode=False), tokenizer)
+    return model, tokenizer
+
+
+def _make_tokenizer(family: Family) -> Tokenizer:
+    """Learn a vocabulary on `TEXTS`, or take the WordPiece one, and put the special tokens around a text."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+
+    if family.tokenizer == "wordpiece":
+        return make_tokenizer(TINY.vocabulary)
+    special = list(family.special.values())
+    trainer: Any
+    if family.tokenizer == "bytes":
+        tokenizer = Tokenizer(models.BPE())
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        trainer = trainers.BpeTrainer(
+            vocab_size=500,
+            special_tokens=special,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        )
+    else:
+        tokenizer = Tokenizer(models.Unigram())
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+        trainer = trainers.UnigramTrainer(
+            vocab_size=300, special_tokens=special, unk_token=family.special["unk"], show_progress=False
+        )
+    tokenizer.train_from_iterator(TEXTS, trainer)
+    ends = (family.special["cls"], family.special["sep"])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{ends[0]} $A {ends[1]}",
+        special_tokens=[(token, tokenizer.token_to_id(token)) for token in ends],
+    )
+    return tokenizer
+
+
+def _spread(model: PreTrainedModel, tokenizer: Tokenizer) -> None:
     """Scale and shift the last layer so that every label's logits over `TEXTS` lie in ±SPREAD / 2."""
     import torch
 
@@ -128,6 +252,7 @@ def _spread(model: DistilBertForSequenceClassification, tokenizer: Tokenizer) ->
     logits = torch.stack(rows).clone()
     highest, lowest = logits.amax(dim=0), logits.amin(dim=0)
     factor = SPREAD / (highest - lowest)
+    last: Any = getattr(model.classifier, "out_proj", model.classifier)
     with torch.no_grad():
-        model.classifier.weight.mul_(factor[:, None])
-        model.classifier.bias.copy_((model.classifier.bias - (highest + lowest) / 2) * factor)
+        last.weight.mul_(factor[:, None])
+        last.bias.copy_((last.bias - (highest + lowest) / 2) * factor)

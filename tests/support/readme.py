@@ -19,7 +19,7 @@ PROMPT = "$ "
 SCORE_TOLERANCE = 1e-3
 """Engines on different CPUs agree to many more digits; a retrained model does not."""
 
-VOLATILE_KEYS = frozenset({"time", "request_id"})
+VOLATILE_KEYS = frozenset({"time", "request_id", "reason"})
 VOLATILE_HEADERS = frozenset({"date", "server-timing", "content-length", "x-cache"})
 HEADER = re.compile(r"([A-Za-z-]+): (.*)")
 

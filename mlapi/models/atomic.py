@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from mlapi.errors import ConfigurationError
 from mlapi.models.manifest import MANIFEST_NAME
+from mlapi.models.source import HUB_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,13 +48,14 @@ def check_replaceable(out: Path) -> None:
     """Refuse to overwrite what is not a model directory.
 
     Raises:
-        ConfigurationError: `out` holds something and no manifest.
+        ConfigurationError: `out` holds something, and neither a manifest nor what a pull leaves.
     """
-    if out.is_dir() and ((out / MANIFEST_NAME).is_file() or not any(out.iterdir())):
+    marks = (MANIFEST_NAME, HUB_NAME)
+    if out.is_dir() and (any((out / mark).is_file() for mark in marks) or not any(out.iterdir())):
         return
     if out.exists():
         raise ConfigurationError(
-            f"{out} is there and is not a model directory (no {MANIFEST_NAME}); choose another --out"
+            f"{out} is there and is not a model directory (no {' or '.join(marks)}); choose another --out"
         )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mlapi.errors import ConfigurationError
-from mlapi.training.atomic import fresh_directory, write_atomically
+from mlapi.models.atomic import fresh_directory, write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,6 +55,15 @@ def test_what_is_no_model_is_not_overwritten(tmp_path: Path) -> None:
         ):
             pytest.fail("the block must not run")
     assert (tmp_path / "letters" / "dear.txt").exists()
+
+
+def test_a_pulled_directory_is_replaced(tmp_path: Path) -> None:
+    """If this fails, a model that was pulled cannot be pulled again, or exported over."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "hub.json").touch()
+    with fresh_directory(tmp_path / "out") as partial:
+        fill(partial, "new")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["manifest.json"]
 
 
 def test_an_empty_directory_is_taken(tmp_path: Path) -> None:
