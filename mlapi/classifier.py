@@ -12,7 +12,7 @@ from mlapi.errors import EngineError, GoldenMismatch
 from mlapi.types import Encoding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -128,21 +128,29 @@ class Classifier:
             raise EngineError(f"the {self.info.engine} engine gave a non-finite output")
         return logits
 
-    def check_golden(self, golden: Iterable[Golden], *, tolerance: float) -> None:
+    def check_golden(
+        self,
+        golden: Sequence[Golden],
+        *,
+        tolerance: float,
+        own: Sequence[Sequence[float]] | None = None,
+    ) -> None:
         """Run the manifest's golden texts and compare probabilities with the recorded ones.
 
         Args:
             golden: Texts with the reference's logits.
             tolerance: Largest difference in any probability that still passes.
+            own: This variant's own logits for them, to be met instead of the reference's.
 
         Raises:
             GoldenMismatch: A text's probability or truncation differs; names the text by its number.
             EngineError: The engine failed on one.
         """
-        for number, expected in enumerate(golden, start=1):
+        due = [expected.logits for expected in golden] if own is None else own
+        for number, (expected, logits) in enumerate(zip(golden, due, strict=True), start=1):
             (encoding,) = self.encode([expected.text])
             (actual,) = self.classify([encoding])
-            reference = activate(np.array([expected.logits], dtype=np.float32), self.info.activation)[0]
+            reference = activate(np.array([logits], dtype=np.float32), self.info.activation)[0]
             deviation = float(np.abs(np.array(actual) - reference).max())
             if not deviation <= tolerance:  # so that a NaN fails as well
                 raise GoldenMismatch(

@@ -31,7 +31,7 @@ from mlapi.engines.factory import load_classifier
 from mlapi.errors import MlapiError
 from mlapi.metrics import HTTP_SECONDS, Metrics
 from mlapi.predictor import Predictor
-from mlapi.resources import engine_threads
+from mlapi.resources import available_cpus, choose_threads
 from mlapi.serving import Serving
 from mlapi.settings import Settings
 from mlapi.worker import Worker
@@ -126,9 +126,13 @@ class _Parts:
         self.serving = Serving()
         self._settings = settings
         self._metrics = metrics
-        self._threads = engine_threads(settings.threads, workers=settings.workers)
+        self._threads = choose_threads(settings.threads, workers=settings.workers)
         self._classifier = classifier or partial(
-            load_classifier, settings.model, variant=settings.variant, threads=self._threads
+            load_classifier,
+            settings.model,
+            variant=settings.variant,
+            threads=self._threads.count,
+            compiled_cache=settings.compiled_cache,
         )
         self._cache = cache
         self._on_fatal = on_fatal
@@ -188,13 +192,15 @@ class _Parts:
         )
 
     def _announce(self, info: ModelInfo) -> None:
-        self._metrics.model_loaded(info, threads=self._threads)
+        self._metrics.model_loaded(info, threads=self._threads.count, cpus=available_cpus())
         logger.info(
-            "ready: model %s %s, variant %s on %d threads, cache %s, routes under %s",
+            "ready: model %s %s, variant %s (%s) on %d threads (%s), cache %s, routes under %s",
             info.name,
             info.version,
             info.variant,
-            self._threads,
+            info.reason,
+            self._threads.count,
+            self._threads.reason,
             self._address.redacted,
             self._settings.prefix,
         )

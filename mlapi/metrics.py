@@ -78,13 +78,19 @@ class Metrics:
         self._model = Gauge(
             "mlapi_model",
             "1 for the model that answers.",
-            ["name", "version", "variant", "variant_id", "engine"],
+            ["name", "version", "variant", "variant_id", "engine", "precision"],
             multiprocess_mode="livemax",
             registry=registry,
         )
         self._threads = Gauge(
             "mlapi_engine_threads",
             "CPU threads of one engine call.",
+            multiprocess_mode="livemax",
+            registry=registry,
+        )
+        self._cpus = Gauge(
+            "mlapi_available_cpus",
+            "Whole CPUs that the process may use.",
             multiprocess_mode="livemax",
             registry=registry,
         )
@@ -127,7 +133,10 @@ class Metrics:
             child = self._cache_event[event] = self._cache_events.labels(event)
         child.inc(count)
 
-    def model_loaded(self, info: ModelInfo, *, threads: int) -> None:
-        """Note which model answers, and with how many threads."""
-        self._model.labels(info.name, info.version, info.variant, info.variant_id, info.engine).set(1)
+    def model_loaded(self, info: ModelInfo, *, threads: int, cpus: int) -> None:
+        """Note which model answers, with how many threads, and how many CPUs there are for them."""
+        self._model.labels(
+            info.name, info.version, info.variant, info.variant_id, info.engine, info.precision
+        ).set(1)
         self._threads.set(threads)
+        self._cpus.set(cpus)

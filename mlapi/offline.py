@@ -76,7 +76,9 @@ def verify_model(settings: Settings) -> bool:
     for name in directory.manifest.variants:
         try:
             threads = engine_threads(settings.threads)
-            load_classifier(settings.model, variant=name, threads=threads).close()
+            load_classifier(
+                settings.model, variant=name, threads=threads, compiled_cache=settings.compiled_cache
+            ).close()
         except VariantUnavailable as error:
             typer.echo(f"--    variant {name} not checked: {error}")
         except (ModelError, EngineError) as error:
@@ -98,7 +100,12 @@ def _check(what: str, check: Callable[[], None]) -> bool:
 
 
 def _load(settings: Settings) -> Classifier:
-    return load_classifier(settings.model, variant=settings.variant, threads=engine_threads(settings.threads))
+    return load_classifier(
+        settings.model,
+        variant=settings.variant,
+        threads=engine_threads(settings.threads),
+        compiled_cache=settings.compiled_cache,
+    )
 
 
 def _predict_stream(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from typing import TYPE_CHECKING
 
-from mlapi.resources import engine_threads
+from mlapi.resources import choose_threads
 from mlapi.server import Server, bind, make_config, run
 from mlapi.supervisor import supervise, worker_environment
 
 if TYPE_CHECKING:
     from mlapi.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 
 def serve(settings: Settings, *, fd: int | None = None) -> int:
@@ -34,13 +37,14 @@ def serve(settings: Settings, *, fd: int | None = None) -> int:
     listener = bind(settings.host, settings.port)
     read_manifest(settings.model)  # the commonest mistakes, before anything is started
     if settings.workers > 1:
-        threads = engine_threads(settings.threads, workers=settings.workers)
+        threads = choose_threads(settings.threads, workers=settings.workers)
+        logger.info("%d workers with %d threads each (%s)", settings.workers, threads.count, threads.reason)
         environment = worker_environment(
             {
                 "model": str(settings.model),
                 "variant": settings.variant,
                 "prefix": settings.prefix,
-                "threads": str(threads),
+                "threads": str(threads.count),
                 "workers": "1",
             }
         )

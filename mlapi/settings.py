@@ -44,6 +44,10 @@ class Settings(BaseSettings):
     threads: Positive | None = None
     """CPU threads of one inference call; by default the CPUs of the container, divided by workers."""
 
+    compiled_cache: Path | None = None
+    """Directory where compiled models are kept between starts, for OpenVINO. Whoever can write there decides
+    what is computed: it must be writable by the service alone. May be emptied at any time."""
+
     prefix: Prefix = "/project"
     """Path under which all routes but /metrics lie."""
 

@@ -65,6 +65,8 @@ class ModelInfo:
         labels: Label names, by label id.
         max_length: Longest token sequence the model takes; None where it has no limit.
         activation: What turns logits into probabilities.
+        precision: What the variant computes in, such as `int8`.
+        reason: Why this variant, for people.
     """
 
     name: str
@@ -75,6 +77,23 @@ class ModelInfo:
     labels: tuple[str, ...]
     max_length: int | None
     activation: Activation
+    precision: str = "fp32"
+    reason: str = "asked for by name"
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What decides which variant is the fastest here.
+
+    Attributes:
+        arch: `x86-64`, `arm64`, or whatever else the system says.
+        flags: What the CPU can do, as `/proc/cpuinfo` names it.
+        cuda: Whether torch is installed and has an NVIDIA device to run on.
+    """
+
+    arch: str
+    flags: frozenset[str] = frozenset()
+    cuda: bool = False
 
 
 @dataclass(frozen=True, slots=True)

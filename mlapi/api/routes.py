@@ -181,6 +181,8 @@ def _health(serving: Serving, *, stuck_after: float) -> Health:
             name=info.name,
             version=info.version,
             variant=info.variant,
+            precision=info.precision,
+            reason=info.reason,
             labels=list(info.labels),
             max_length=info.max_length,
         )

@@ -86,6 +86,11 @@ class ModelHealth(BaseModel):
     name: str
     version: str
     variant: str
+    precision: str = Field(description="What the variant computes in.", examples=["int8"])
+    reason: str = Field(
+        description="Why this variant, with those that were tried before it.",
+        examples=["fastest of 4 on x86-64 with AVX512-VNNI"],
+    )
     labels: list[str]
     max_length: int | None
 

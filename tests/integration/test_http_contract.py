@@ -245,6 +245,7 @@ def test_health_of_a_ready_service(server: HttpServer, tiny_model: Path) -> None
     assert (health.status, health.engine, health.cache) == ("healthy", "onnx", "ok")
     assert health.model is not None
     assert (health.model.name, health.model.version) == (manifest.name, manifest.version)
+    assert (health.model.precision, health.model.reason) == ("fp32", "the only variant")
     assert health.model.labels == ["NEGATIVE", "POSITIVE"]
     time = datetime.fromisoformat(health.time)
     assert time.utcoffset() == timedelta(0)

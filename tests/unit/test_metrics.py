@@ -61,12 +61,12 @@ def test_queue_cache_and_refusals() -> None:
 def test_the_model() -> None:
     """If it fails, it cannot be told from the metrics which model and variant answered."""
     metrics = Metrics()
-    metrics.model_loaded(INFO, threads=3)
+    metrics.model_loaded(INFO, threads=3, cpus=4)
     read = _read(metrics)
     (labels,) = [name for name in read if name.startswith("mlapi_model{")]
-    for part in (INFO.name, INFO.version, INFO.variant, INFO.variant_id, INFO.engine):
+    for part in (INFO.name, INFO.version, INFO.variant, INFO.variant_id, INFO.engine, INFO.precision):
         assert f'"{part}"' in labels
-    assert read["mlapi_engine_threads"] == 3
+    assert (read["mlapi_engine_threads"], read["mlapi_available_cpus"]) == (3, 4)
 
 
 def test_no_series_for_creation_times() -> None:

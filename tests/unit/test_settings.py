@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from mlapi.cli import _settings
 from mlapi.errors import ConfigurationError
+from mlapi.flags import settings_from
 from mlapi.settings import Settings, unknown_variables
 
 
@@ -112,7 +112,7 @@ def test_a_bad_value_names_its_variable(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ConfigurationError, match=names) as caught:
-        _settings()
+        settings_from()
     assert "\n" not in str(caught.value)
 
 
@@ -120,7 +120,7 @@ def test_flags_that_were_not_given_do_not_count(monkeypatch: pytest.MonkeyPatch)
     """If it fails, a flag's default hides the environment."""
     monkeypatch.setenv("MLAPI_PORT", "9000")
     flags: dict[str, Any] = {"port": None, "host": "0.0.0.0"}
-    settings = _settings(**flags)
+    settings = settings_from(**flags)
     assert (settings.port, settings.host) == (9000, "0.0.0.0")
 
 

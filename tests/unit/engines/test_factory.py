@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import onnx
 import pytest
@@ -18,7 +18,8 @@ from mlapi.errors import (
     VariantUnavailable,
 )
 from mlapi.models.manifest import Variant
-from tests.support.model_directory import TinyModel, edit_manifest, make_tiny_model, reseal
+from mlapi.types import Machine
+from tests.support.model_directory import GOLDEN_TEXTS, TinyModel, edit_manifest, make_tiny_model, reseal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,10 +100,76 @@ def test_auto_goes_by_speed_not_by_the_manifests_order(
     assert _warnings(caplog) == []
 
 
-def test_every_engine_of_the_manifest_has_a_place_in_the_order() -> None:
-    """If it fails, a manifest can name an engine that auto stumbles over."""
-    engines = set(Variant.model_fields["engine"].annotation.__args__)  # type: ignore[union-attr]
-    assert set(factory.PREFERENCE) == set(factory.LOADED) == engines
+def test_every_engine_of_the_manifest_says_what_it_loads() -> None:
+    """If it fails, a manifest can name an engine whose files nobody checks."""
+    assert set(factory.LOADED) == set(get_args(Variant.model_fields["engine"].annotation))
+
+
+BOTH = {"onnx-fp32": 0.0, "openvino-int8": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("flags", "gated", "taken", "why"),
+    [
+        ({"avx2"}, True, "openvino-int8", "fastest of 2 on x86-64 with AVX2"),
+        ({"avx2"}, False, "onnx-fp32", "fastest of 2 on x86-64 with AVX2 (openvino-int8: passed no gate)"),
+        (set(), True, "onnx-fp32", "fastest of 2 on x86-64 with no instructions for int8"),
+    ],
+)
+def test_auto_goes_by_machine_and_gate_and_says_so(
+    make: Callable[..., TinyModel], flags: set[str], gated: bool, taken: str, why: str
+) -> None:
+    """If it fails, what /health says of the choice is not what decided it."""
+    machine = Machine("x86-64", frozenset(flags))
+    info = load_classifier(make(variants=BOTH, gated=gated).path, threads=1, machine=machine).info
+    assert (info.variant, info.reason) == (taken, why)
+    assert info.precision == taken.rpartition("-")[2]
+
+
+def test_reason_names_what_was_tried_before(make: Callable[..., TinyModel]) -> None:
+    """If it fails, a fast variant that does not work here is replaced and /health does not show it."""
+    tiny = make(variants={"onnx-fp32": 0.0, "openvino-int8": 0.5})
+    info = load_classifier(tiny.path, threads=1, machine=Machine("x86-64", frozenset({"avx2"}))).info
+    assert info.reason == (
+        "fastest of 2 that works on x86-64 with AVX2 (openvino-int8: gives other scores here than recorded)"
+    )
+
+
+def test_reason_shows_no_path_and_no_error_text(make: Callable[..., TinyModel]) -> None:
+    """If it fails, /health tells strangers where files lie."""
+    tiny = make(variants=BOTH)
+    (tiny.path / "onnx" / "openvino-int8.onnx").write_bytes(b"no graph")
+    reseal(tiny.path)
+    info = load_classifier(tiny.path, threads=1, machine=Machine("x86-64", frozenset({"avx2"}))).info
+    assert info.reason.endswith("(openvino-int8: cannot be loaded)")
+
+
+def test_named_variant_is_said_to_be_asked_for(make: Callable[..., TinyModel]) -> None:
+    """If it fails, /health explains a choice that nobody left to the service."""
+    info = load_classifier(make(variants=BOTH).path, variant="openvino-int8", threads=1).info
+    assert (info.engine, info.reason) == ("openvino", "asked for by name")
+
+
+def test_variant_is_held_to_its_own_golden_logits(make: Callable[..., TinyModel]) -> None:
+    """If it fails, a quantised variant cannot start, or is allowed to compute anything near the reference."""
+    tiny = make(variants={"openvino-int8": 0.5, "onnx-int8": 0.0})
+    own = [[first + 0.5, second] for first, second in (tiny.logits(text) for text in GOLDEN_TEXTS)]
+
+    def record(content: dict[str, Any]) -> None:
+        for variant in content["variants"].values():
+            variant["golden_logits"] = own
+
+    edit_manifest(tiny.path, record)
+    assert load_classifier(tiny.path, variant="openvino-int8", threads=1).info.precision == "int8"
+    with pytest.raises(GoldenMismatch, match="golden text 1 deviates"):
+        load_classifier(tiny.path, variant="onnx-int8", threads=1)
+
+
+def test_compiled_cache_reaches_the_engine(make: Callable[..., TinyModel], tmp_path: Path) -> None:
+    """If it fails, MLAPI_COMPILED_CACHE has no effect."""
+    tiny, cache = make(variants=BOTH), tmp_path / "compiled"
+    load_classifier(tiny.path, variant="openvino-int8", threads=1, compiled_cache=cache).close()
+    assert len(list(cache.iterdir())) == 1
 
 
 def test_auto_falls_back_when_golden_texts_deviate_and_says_so(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mlapi.training.cli import recorded_command
+from mlapi.training.commands import recorded_command
 
 WITHOUT = """
 import sys
@@ -31,13 +31,16 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("command", ["starter", "lab"])
-def test_help_needs_nothing_and_names_the_data(command: str) -> None:
+@pytest.mark.parametrize(
+    ("command", "result"),
+    [("starter", "models/starter"), ("lab", "models/lab"), ("classifier", "mlapi model export")],
+)
+def test_help_needs_nothing_and_names_the_data(command: str, result: str) -> None:
     """If this fails, --help is slow, fails without torch, or leaves the form of the data a riddle."""
     done = run(command, "--help")
     assert done.returncode == 0, done.stderr
     assert "sentence<TAB>label" in " ".join(done.stdout.split())
-    assert "models/" + command in done.stdout
+    assert result in " ".join(done.stdout.split())
 
 
 @pytest.mark.parametrize(("command", "library"), [("starter", "torch"), ("lab", "sklearn")])
@@ -49,6 +52,14 @@ def test_a_missing_library_is_one_line_that_names_the_extra(command: str, librar
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"mlapi: mlapi train {command} needs {library}")
     assert "make venv-torch" in line
+
+
+def test_classifier_needs_torch_alone() -> None:
+    """If this fails, a user without the extra gets a traceback, or must install what is not needed."""
+    done = run("classifier", "--base", "b", "--data", "d", "--dev", "e", "--out", "o")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("mlapi: mlapi train classifier needs torch")
 
 
 def test_data_must_be_named() -> None:

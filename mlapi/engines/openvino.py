@@ -1,0 +1,136 @@
+"""The `openvino` engine: OpenVINO on the CPU, from an ONNX graph in float32 or int8."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlapi.engines.compiled import CompiledCache
+from mlapi.engines.padding import pad_batch
+from mlapi.errors import ModelError, VariantUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+    from types import ModuleType
+
+    from numpy.typing import NDArray
+
+DEVICE = "CPU"
+
+CACHED_KERNELS = 512
+"""Kernels that OpenVINO, and oneDNN below it, each keep.
+
+Both prepare kernels for every shape of batch (about ten of them, 3 to 4 MB in all for a full-size DistilBERT)
+and by default keep thousands, so that a server, which sees a new shape every few batches, grows beyond 1.3 GB
+within 300 of them. With this many, the lengths of single texts stay prepared. What was dropped is prepared
+again within the call, for 5 to 20 ms. Padding to fewer shapes was tried, and costs more than it saves.
+"""
+
+
+def import_openvino() -> ModuleType:
+    """Import openvino in a way that nothing is reported to anyone.
+
+    As it comes, `import openvino` hands an event to `openvino_telemetry`, which can send it to its maker.
+    That is done by its model converter, which nothing here needs. Neither can be imported after this, which
+    openvino, and NNCF, take for "not installed".
+
+    Raises:
+        VariantUnavailable: openvino is not installed.
+    """
+    if "openvino" not in sys.modules:
+        for name in ("openvino_telemetry", "openvino.tools.ovc"):
+            # Python's own way to bar a module.
+            sys.modules[name] = None  # type: ignore[assignment]
+        os.putenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(CACHED_KERNELS))
+    try:
+        return import_module("openvino")
+    except ImportError as error:
+        raise VariantUnavailable(
+            "the openvino engine needs openvino, which could not be imported "
+            f"({type(error).__name__}): run pip install openvino, or choose another variant"
+        ) from error
+
+
+class OpenVinoEngine:
+    """Runs one ONNX graph with inputs `input_ids` and `attention_mask`, output `logits`."""
+
+    name = "openvino"
+
+    def __init__(self, path: Path, *, threads: int, pad_id: int, cache_dir: Path | None = None) -> None:
+        """Load and compile the graph.
+
+        Args:
+            path: The `.onnx` file.
+            threads: Threads for one inference call.
+            pad_id: Token id to pad with; masked, so its value does not reach the answer.
+            cache_dir: Where compiled graphs are kept between starts; they are trusted as the model itself.
+
+        Raises:
+            VariantUnavailable: openvino is not installed.
+            ModelError: OpenVINO cannot load the graph, or its inputs or outputs are not as said above.
+        """
+        openvino = import_openvino()
+        core = openvino.Core()
+        try:
+            compiled = _compile(core, path, options=_options(threads), cache_dir=cache_dir)
+        except Exception as error:  # whatever the runtime raises
+            raise ModelError(f"{path} cannot be loaded by OpenVINO; export the model anew") from error
+        names = {node.any_name for node in compiled.inputs}
+        if not {"input_ids", "attention_mask"} <= names <= {"input_ids", "attention_mask", "token_type_ids"}:
+            raise ModelError(f"{path} takes {', '.join(sorted(names))}, not input_ids and attention_mask")
+        if "logits" not in (outputs := [node.any_name for node in compiled.outputs]):
+            raise ModelError(f"{path} gives {', '.join(outputs)}, not logits")
+        self._request = compiled.create_infer_request()
+        self._wants_token_types = "token_type_ids" in names
+        self._pad_id = pad_id
+
+    def infer(self, batch: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """Return logits of shape (len(batch), labels)."""
+        input_ids, attention_mask = pad_batch(batch, pad_id=self._pad_id)
+        feeds = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if self._wants_token_types:
+            feeds["token_type_ids"] = np.zeros_like(input_ids)
+        # The arrays live until the call returns, so the runtime may read them in place.
+        self._request.infer(feeds, share_inputs=True, share_outputs=True)
+        # The next call writes over its own output.
+        logits: NDArray[np.float32] = self._request.get_tensor("logits").data.copy()
+        return logits
+
+    def close(self) -> None:
+        """Drop the compiled graph; OpenVINO frees its memory with it."""
+        del self._request
+
+
+def _options(threads: int) -> dict[str, Any]:
+    return {
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": 1,
+        "INFERENCE_NUM_THREADS": threads,
+        # Workers and neighbours share the CPUs; threads that are pinned would stand in each other's way.
+        "ENABLE_CPU_PINNING": False,
+        # The default computes in bfloat16 where the CPU can, with other answers on other machines.
+        "INFERENCE_PRECISION_HINT": "f32",
+        "CPU_RUNTIME_CACHE_CAPACITY": CACHED_KERNELS,
+    }
+
+
+def _compile(core: Any, path: Path, *, options: dict[str, Any], cache_dir: Path | None) -> Any:
+    """Return the compiled graph, from the cache where it is there, and see to it that it is there then."""
+    if cache_dir is None:
+        return core.compile_model(core.read_model(path), DEVICE, options)
+    version = core.get_versions(DEVICE)[DEVICE].build_number
+    cpu = [core.get_property(DEVICE, key) for key in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
+    cache = CompiledCache(cache_dir, graph=path, made_by=repr((version, cpu, sorted(options.items()))))
+    if (blob := cache.read()) is not None:
+        try:
+            return core.import_model(blob, DEVICE, options)
+        except Exception as error:  # noqa: BLE001 - whatever the runtime raises, the graph itself is there
+            cache.distrust(error)
+    compiled = core.compile_model(core.read_model(path), DEVICE, options)
+    cache.write(compiled.export_model)
+    return compiled
