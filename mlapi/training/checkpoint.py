@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 from mlapi.errors import ConfigurationError
-from mlapi.training.atomic import write_atomically
+from mlapi.models.atomic import write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from mlapi.training.loop import Evaluation
+
 CHECKPOINT = "checkpoint.pt"
+METRICS = "metrics.jsonl"
 
 
 def fingerprint(settings: Mapping[str, Any]) -> str:
@@ -23,7 +26,7 @@ def fingerprint(settings: Mapping[str, Any]) -> str:
 
 
 class Checkpoints:
-    """The checkpoint of one run in its work directory."""
+    """The checkpoint and the metrics of one run in its work directory."""
 
     def __init__(self, work: Path, run: str) -> None:
         """Keep where the checkpoint lies.
@@ -58,10 +61,30 @@ class Checkpoints:
         return state
 
     def save(self, state: Mapping[str, Any]) -> None:
-        """Write the state in one rename, synced to disk."""
+        """Write the state in one rename, synced to disk.
+
+        Raises:
+            ConfigurationError: The disk is full, or the work directory cannot be written.
+        """
         import torch
 
+        partial = self._path.with_name(f".{self._path.name}.partial")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as stream:
+                torch.save({**state, "run": self._run}, stream)
+                stream.flush()
+                os.fsync(stream.fileno())
+            partial.replace(self._path)
+        except (OSError, RuntimeError) as error:  # torch reports a failed write as RuntimeError
+            partial.unlink(missing_ok=True)
+            raise ConfigurationError(
+                f"{self._path} cannot be written ({error}); make room or choose another --work, and run the "
+                "same command again"
+            ) from error
+
+    def record(self, history: Sequence[Evaluation]) -> None:
+        """Write the evaluations beside the checkpoint, one JSON object a line."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        buffer = io.BytesIO()
-        torch.save({**state, "run": self._run}, buffer)
-        write_atomically(self._path, buffer.getvalue())
+        lines = "".join(json.dumps(evaluation) + "\n" for evaluation in history)
+        write_atomically(self._path.with_name(METRICS), lines.encode())

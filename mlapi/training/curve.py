@@ -1,11 +1,11 @@
-"""The learning curve as a picture."""
+"""Learning curves as a picture."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from mlapi.training.loop import Evaluation
@@ -14,11 +14,11 @@ SOFTWARE = {"Software": None}
 """Keeps matplotlib's version out of the file, so that equal curves are equal files."""
 
 
-def draw_curve(history: Sequence[Evaluation], path: Path) -> None:
-    """Draw training loss and accuracy on dev over the epochs.
+def draw_curves(stages: Mapping[str, Sequence[Evaluation]], path: Path) -> None:
+    """Draw training loss and accuracy on dev over the epochs, one panel a stage.
 
     Args:
-        history: The evaluations of a run, in order.
+        stages: The evaluations of each stage, in order; the names become titles.
         path: The PNG file to write; its folder is made.
     """
     import matplotlib as mpl
@@ -26,9 +26,17 @@ def draw_curve(history: Sequence[Evaluation], path: Path) -> None:
     mpl.use("Agg")
     from matplotlib.figure import Figure
 
+    figure = Figure(figsize=(6.4 if len(stages) == 1 else 9.6, 3.6), dpi=100, layout="constrained")
+    panels = figure.subplots(1, len(stages), squeeze=False)[0]
+    for panel, (name, history) in zip(panels, stages.items(), strict=True):
+        _draw(panel, history)
+        panel.set_title(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, format="png", metadata=SOFTWARE)
+
+
+def _draw(left: Any, history: Sequence[Evaluation]) -> None:
     epochs = [evaluation["epoch"] for evaluation in history]
-    figure = Figure(figsize=(6.4, 3.6), dpi=100, layout="constrained")
-    left = figure.add_subplot()
     left.plot(epochs, [evaluation["loss"] for evaluation in history], color="tab:gray", label="training loss")
     left.set(xlabel="epoch", ylabel="training loss")
     right = left.twinx()
@@ -41,5 +49,3 @@ def draw_curve(history: Sequence[Evaluation], path: Path) -> None:
     right.set_ylabel("accuracy on dev, %")
     lines = [*left.get_lines(), *right.get_lines()]
     right.legend(lines, [str(line.get_label()) for line in lines], loc="center right", frameon=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, format="png", metadata=SOFTWARE)

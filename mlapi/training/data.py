@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -73,14 +74,8 @@ def read_dataset(path: Path) -> Dataset:
         DataError: It cannot be read, is not UTF-8, has another header, a malformed line, or texts of one
             label only.
     """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from None
-    lines = raw.split(b"\n")
-    if not lines[-1]:
-        lines.pop()
-    if not lines or _decode(path, 1, lines[0]).removeprefix("\ufeff") != HEADER:
+    raw, lines = read_lines(path)
+    if not lines or lines[0] != HEADER:
         raise DataError(f"{path}, line 1: expected the header sentence<TAB>label")
     rows = [_row(path, number, line) for number, line in enumerate(lines[1:], start=2)]
     labels = tuple(label for _, label in rows)
@@ -94,8 +89,45 @@ def read_dataset(path: Path) -> Dataset:
     )
 
 
-def _row(path: Path, number: int, line: bytes) -> tuple[str, int]:
-    text, *fields = _decode(path, number, line).split("\t")
+def read_lines(path: Path) -> tuple[bytes, list[str]]:
+    """Read a text file: its bytes, and its lines without line ends and byte order mark.
+
+    Only a line feed ends a line, with or without a carriage return before it.
+
+    Raises:
+        DataError: It cannot be read, or a line is not UTF-8.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+    return raw, decode_lines(raw, name=str(path))
+
+
+def decode_lines(raw: bytes, *, name: str) -> list[str]:
+    """Split the bytes of a text file into lines, as `read_lines` does.
+
+    Args:
+        raw: The file's contents.
+        name: What the error calls the file.
+
+    Raises:
+        DataError: A line is not UTF-8.
+    """
+    parts = raw.removeprefix(codecs.BOM_UTF8).split(b"\n")
+    if not parts[-1]:
+        parts.pop()
+    lines = []
+    for number, part in enumerate(parts, start=1):
+        try:
+            lines.append(part.removesuffix(b"\r").decode())
+        except UnicodeDecodeError:
+            raise DataError(f"{name}, line {number}: not UTF-8") from None
+    return lines
+
+
+def _row(path: Path, number: int, line: str) -> tuple[str, int]:
+    text, *fields = line.split("\t")
     if len(fields) != 1:
         raise DataError(f"{path}, line {number}: expected one text, one tab and one label")
     if fields[0] not in {"0", "1"}:
@@ -103,10 +135,3 @@ def _row(path: Path, number: int, line: bytes) -> tuple[str, int]:
     if not text.strip():
         raise DataError(f"{path}, line {number}: the text is empty")
     return text.strip(), int(fields[0])
-
-
-def _decode(path: Path, number: int, line: bytes) -> str:
-    try:
-        return line.removesuffix(b"\r").decode()
-    except UnicodeDecodeError:
-        raise DataError(f"{path}, line {number}: not UTF-8") from None

@@ -7,14 +7,18 @@ machine at hand when it loads it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mlapi.errors import ModelError
+from mlapi.training.graph import save_graph, strip
+from mlapi.training.loading import load_model
 from mlapi.training.quiet import quiet
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import onnx
@@ -28,6 +32,10 @@ TOLERANCE = 1e-4
 
 LENGTHS = (2, 3, 17, 64, 512)
 """Sequence lengths that every export is checked on, one by one and padded into one batch."""
+
+
+PADDED_TO = 16
+"""Tokens in whose multiples OpenVINO's engine pads; even the longest text must stay within the positions."""
 
 
 def export_onnx(directory: Path, path: Path, *, tolerance: float = TOLERANCE) -> None:
@@ -46,9 +54,8 @@ def export_onnx(directory: Path, path: Path, *, tolerance: float = TOLERANCE) ->
     """
     model = load_model(directory)
     proto = _graph(model)
-    _strip(proto)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(proto.SerializeToString(deterministic=True))
+    strip(proto)
+    save_graph(proto, path)
     deviation = largest_deviation(model, path)
     if deviation > tolerance:
         path.unlink()
@@ -56,29 +63,6 @@ def export_onnx(directory: Path, path: Path, *, tolerance: float = TOLERANCE) ->
             f"the ONNX graph of {directory} deviates from torch by {deviation:.2g} in a logit, more than "
             f"{tolerance:.2g}; this architecture does not export faithfully"
         )
-
-
-def load_model(directory: Path) -> PreTrainedModel:
-    """Load a sequence classifier for export: float32, evaluation mode, attention written out.
-
-    Raises:
-        ModelError: transformers cannot load the directory.
-    """
-    import torch
-    from transformers import AutoModelForSequenceClassification
-
-    try:
-        with quiet():
-            model = AutoModelForSequenceClassification.from_pretrained(
-                directory,
-                local_files_only=True,
-                use_safetensors=True,
-                dtype=torch.float32,
-                attn_implementation="eager",
-            )
-    except Exception as error:  # transformers raises whatever the file provokes
-        raise ModelError(f"{directory} cannot be loaded by transformers: {_first_line(error)}") from error
-    return cast("PreTrainedModel", model.eval())
 
 
 def takes_token_types(model: PreTrainedModel) -> bool:
@@ -127,7 +111,8 @@ def longest_sequence(model: PreTrainedModel) -> int:
     positions = int(model.config.max_position_embeddings)
     if model.config.model_type in {"roberta", "xlm-roberta", "camembert"}:
         positions -= int(model.config.pad_token_id) + 1  # these count positions from after the padding id
-    return min(positions, 512)
+    positions = min(positions, LENGTHS[-1])
+    return positions - positions % PADDED_TO if positions > PADDED_TO else positions
 
 
 def _sequences(model: PreTrainedModel) -> list[list[int]]:
@@ -158,7 +143,7 @@ def _graph(model: PreTrainedModel) -> onnx.ModelProto:
     attention_mask[1, 4:] = 0
     example = (input_ids, attention_mask, torch.zeros_like(input_ids))[: len(names)]
     shape = {0: torch.export.Dim("batch"), 1: torch.export.Dim("sequence")}
-    with quiet():
+    with quiet(), _distances_looked_up():
         program = torch.onnx.export(
             _logits_only(model),
             example,
@@ -173,6 +158,31 @@ def _graph(model: PreTrainedModel) -> onnx.ModelProto:
         raise ModelError("torch.onnx.export gave no program")
     proto: onnx.ModelProto = program.model_proto
     return proto
+
+
+@contextmanager
+def _distances_looked_up() -> Iterator[None]:
+    """Let DeBERTa look its distance buckets up in a table instead of computing them.
+
+    It rounds logarithms up, and engines' logarithms differ in their last digit: on a boundary, a distance
+    would fall into another bucket than torch's.
+    """
+    import torch
+    from transformers.models.deberta_v2 import modeling_deberta_v2 as deberta
+
+    code: Any = deberta
+    compute = code.make_log_bucket_position
+    longest = LENGTHS[-1]
+
+    def look_up(distances: torch.Tensor, bucket_size: int, max_position: int) -> torch.Tensor:
+        table: torch.Tensor = compute(torch.arange(1 - longest, longest), bucket_size, max_position)
+        return table[distances + (longest - 1)]
+
+    code.make_log_bucket_position = look_up
+    try:
+        yield
+    finally:
+        code.make_log_bucket_position = compute
 
 
 def _logits_only(model: PreTrainedModel) -> torch.nn.Module:
@@ -201,20 +211,3 @@ def _logits_only(model: PreTrainedModel) -> torch.nn.Module:
 
     wrapped: torch.nn.Module = LogitsOnly().train(mode=False)
     return wrapped
-
-
-def _strip(proto: onnx.ModelProto) -> None:
-    """Drop what the exporter notes about its own work: stack traces with paths, and scope names."""
-    proto.doc_string = ""
-    del proto.metadata_props[:]
-    graph = proto.graph
-    graph.doc_string = ""
-    del graph.metadata_props[:], graph.value_info[:]
-    parts: list[Any] = [*graph.node, *graph.initializer, *graph.input, *graph.output]
-    for part in parts:
-        part.doc_string = ""
-        del part.metadata_props[:]
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,6 +1,15 @@
-"""The texts whose scores every manifest of this project records, in our own words."""
+"""The texts whose scores every manifest of this project records, in our own words, and torch's answers."""
 
 from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from mlapi.models.manifest import Golden
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
 
 GOLDEN_TEXTS = (
     "What a lovely evening, we laughed from the first minute to the last.",
@@ -17,3 +26,42 @@ GOLDEN_TEXTS = (
 )
 """Plain praise and blame, negation, mixed feelings, emoji, accents, one word, nothing, capitals, another
 script, and one text of 800 tokens or so, more than any model here takes."""
+
+
+def torch_golden(directory: Path, texts: Iterable[str], *, max_length: int) -> list[Golden]:
+    """Run texts one by one through the serving tokenizer and torch engine.
+
+    Args:
+        directory: Holds `BASE_FILES`.
+        texts: Any number of texts.
+        max_length: Longest token sequence, special tokens included.
+
+    Returns:
+        For each text its logits, rounded to six decimals, and whether it was truncated.
+    """
+    import torch
+
+    from mlapi.engines.tokenizer import FastTokenizer
+    from mlapi.engines.torch import TorchEngine
+    from mlapi.training.quiet import quiet
+
+    tokenizer = FastTokenizer(directory / "tokenizer.json", max_length=max_length)
+    with quiet():
+        engine = TorchEngine(directory, threads=torch.get_num_threads(), pad_id=pad_id(directory))
+    golden = []
+    for text in texts:
+        (encoding,) = tokenizer.encode([text])
+        (logits,) = engine.infer([encoding.payload])  # type: ignore[list-item]
+        golden.append(Golden(text=text, logits=rounded(logits.tolist()), truncated=encoding.truncated))
+    engine.close()
+    return golden
+
+
+def rounded(logits: Iterable[float]) -> tuple[float, ...]:
+    """Round logits to what a manifest records."""
+    return tuple(round(logit, 6) for logit in logits)
+
+
+def pad_id(directory: Path) -> int:
+    """Return the id that batches are padded with."""
+    return int(json.loads((directory / "config.json").read_bytes()).get("pad_token_id") or 0)

@@ -21,7 +21,7 @@ from mlapi.models.manifest import (
     variant_id,
     write_manifest,
 )
-from mlapi.training.atomic import check_replaceable, fresh_directory
+from mlapi.models.atomic import check_replaceable, fresh_directory
 from mlapi.training.data import ID2LABEL
 from mlapi.training.directory import record_measurements
 from mlapi.training.evaluate import measure_variant

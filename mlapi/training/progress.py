@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class TrainingProgress:
-    """A context in which a training run reports its steps."""
+    """A context in which a training run reports its stages and steps."""
 
     def __init__(self, console: Console) -> None:
         """Report to a console, which knows whether it is a terminal."""
@@ -31,6 +31,7 @@ class TrainingProgress:
             disable=not console.is_terminal,
         )
         self._task = self._bar.add_task("training", total=None, best="")
+        self._stage = ""
         self._began = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -43,6 +44,17 @@ class TrainingProgress:
     ) -> None:
         """Leave the bar as it stands."""
         self._bar.stop()
+
+    def stage(self, name: str) -> None:
+        """Begin a stage: the bar starts anew, and lines about evaluations name it."""
+        self._stage = f"{name}, "
+        self._began = time.monotonic()
+        self._bar.reset(self._task, description=name, total=None, best="")
+
+    def step(self, what: str) -> None:
+        """Begin something that has no steps to count."""
+        self.stage(what)
+        self.say(what)
 
     def say(self, line: str) -> None:
         """Print a line, above the bar where there is one."""
@@ -63,4 +75,7 @@ class TrainingProgress:
         """
         self._bar.update(self._task, best=f"best on dev {best:.2%}")
         seconds = time.monotonic() - self._began
-        self.say(f"epoch {epoch:.2f}: loss {loss:.4f}, dev {accuracy:.2%}, best {best:.2%} ({seconds:.0f} s)")
+        self.say(
+            f"{self._stage}epoch {epoch:.2f}: loss {loss:.4f}, dev {accuracy:.2%}, best {best:.2%} "
+            f"({seconds:.0f} s)"
+        )

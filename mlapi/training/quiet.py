@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CHATTY = ("torch.onnx", "transformers")
+CHATTY = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir", "transformers", "nncf")
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Silence transformers' progress bars and the exporter's warnings; errors still come through."""
+    """Silence progress bars and remarks of transformers, the exporter and the quantiser.
+
+    Errors still come through. Loggers keep what a library set while it was imported in here.
+    """
     from transformers.utils import logging as transformers_logging
 
     bars: Any = transformers_logging

@@ -1,65 +1,98 @@
-"""A WordPiece vocabulary of our own, in the form that BERT's family reads."""
+"""Cutting a BERT tokenizer's vocabulary down to the pieces that a training text uses most."""
 
 from __future__ import annotations
 
-from tokenizers import Tokenizer
-from tokenizers.models import WordPiece
-from tokenizers.normalizers import BertNormalizer
-from tokenizers.pre_tokenizers import BertPreTokenizer
-from tokenizers.processors import TemplateProcessing
-from tokenizers.trainers import WordPieceTrainer
+from collections import Counter
+from typing import TYPE_CHECKING
 
-SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-"""Their ids are their places: 0 to 4."""
+from mlapi.errors import ConfigurationError
 
-PAD_ID, UNK_ID, CLS_ID, SEP_ID, MASK_ID = range(len(SPECIAL_TOKENS))
-CONTINUATION = "##"
-LONGEST_WORD = 100
-"""Characters beyond which a word is unknown."""
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from tokenizers import Tokenizer
+
+UNKNOWN, FIRST, LAST, MASK = "[UNK]", "[CLS]", "[SEP]", "[MASK]"
+CHUNK = 4096
+"""Texts that are counted at a time."""
 
 
-def train_tokenizer(texts: list[str], *, size: int) -> Tokenizer:
-    """Learn a lower-casing WordPiece tokenizer that puts `[CLS]` before and `[SEP]` behind a text.
+def cut_vocabulary(tokenizer: Tokenizer, texts: Sequence[str], *, size: int) -> tuple[Tokenizer, list[int]]:
+    """Keep the special tokens, every single character, and the pieces that the texts use most.
 
-    The same texts give the same vocabulary. The library alone does not: it numbers the letters inside
-    words in the order of a hash map, which decides between equally frequent pairs. So they are numbered here.
+    With all single characters kept, whatever could be spelt can still be spelt. A text whose pieces are all
+    kept is cut into the same pieces as before. Between pieces used equally often the one with the lower
+    number is kept: BERT's vocabulary numbers its words by how common they are.
 
     Args:
-        texts: What to learn from.
-        size: Most entries of the vocabulary, special tokens included.
+        tokenizer: A WordPiece tokenizer as BERT's.
+        texts: What the pieces are counted in.
+        size: Entries to keep.
+
+    Returns:
+        The new tokenizer, and for each of its ids the id of the same piece in the old one, ascending.
+
+    Raises:
+        ConfigurationError: The tokenizer is no WordPiece, or `size` does not even hold the characters.
     """
-    learner = _tokenizer({})
-    letters = sorted(
-        {
-            letter
-            for text in texts
-            for word, _ in learner.pre_tokenizer.pre_tokenize_str(learner.normalizer.normalize_str(text))
-            for letter in word
-        }
-    )
-    learner.train_from_iterator(
-        texts,
-        WordPieceTrainer(
-            vocab_size=size,
-            special_tokens=[*SPECIAL_TOKENS, *(CONTINUATION + letter for letter in letters)],
-            continuing_subword_prefix=CONTINUATION,
-            show_progress=False,
-        ),
-    )
-    learnt = sorted(learner.get_vocab().items(), key=lambda entry: entry[1])
-    return _tokenizer({piece: index for index, (piece, _) in enumerate(learnt)})
+    from tokenizers.models import WordPiece
 
-
-def _tokenizer(vocabulary: dict[str, int]) -> Tokenizer:
-    tokenizer = Tokenizer(
-        WordPiece(vocabulary, unk_token=SPECIAL_TOKENS[UNK_ID], max_input_chars_per_word=LONGEST_WORD)
-    )
-    tokenizer.normalizer = BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = BertPreTokenizer()
-    if vocabulary:
-        tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
-        tokenizer.post_processor = TemplateProcessing(
-            single=f"{SPECIAL_TOKENS[CLS_ID]} $A {SPECIAL_TOKENS[SEP_ID]}",
-            special_tokens=[(SPECIAL_TOKENS[index], index) for index in (CLS_ID, SEP_ID)],
+    model = tokenizer.model
+    if not isinstance(model, WordPiece):
+        raise ConfigurationError("the encoder's tokenizer.json is no WordPiece tokenizer, so no BERT's")
+    prefix = str(model.continuing_subword_prefix)
+    pieces = tokenizer.get_vocab(with_added_tokens=True)
+    special = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
+    kept = {index for piece, index in pieces.items() if piece in special or _is_character(piece, prefix)}
+    if len(kept) > size:
+        raise ConfigurationError(
+            f"a vocabulary of {size} does not hold the encoder's {len(kept)} single characters and special "
+            "tokens; raise --vocabulary"
         )
-    return tokenizer
+    used = _count(tokenizer, texts)
+    by_use = sorted(set(pieces.values()) - kept, key=lambda index: (-used[index], index))
+    old_ids = sorted(kept.union(by_use[: size - len(kept)]))
+    names = {index: piece for piece, index in pieces.items()}
+    new_ids = {names[old]: new for new, old in enumerate(old_ids)}
+    return _with_pieces(tokenizer, new_ids), old_ids
+
+
+def _is_character(piece: str, prefix: str) -> bool:
+    return len(piece) == 1 or (piece.startswith(prefix) and len(piece) == len(prefix) + 1)
+
+
+def _count(tokenizer: Tokenizer, texts: Sequence[str]) -> Counter[int]:
+    used: Counter[int] = Counter()
+    for start in range(0, len(texts), CHUNK):
+        for encoding in tokenizer.encode_batch_fast(list(texts[start : start + CHUNK])):
+            used.update(encoding.ids)
+    return used
+
+
+def _with_pieces(tokenizer: Tokenizer, new_ids: dict[str, int]) -> Tokenizer:
+    """Make a tokenizer that reads as the old one does, with other pieces."""
+    from tokenizers.models import WordPiece
+    from tokenizers.processors import TemplateProcessing
+
+    model = tokenizer.model
+    new = type(tokenizer)(
+        WordPiece(
+            new_ids,
+            unk_token=model.unk_token,
+            continuing_subword_prefix=model.continuing_subword_prefix,
+            max_input_chars_per_word=model.max_input_chars_per_word,
+        )
+    )
+    new.normalizer = tokenizer.normalizer
+    new.pre_tokenizer = tokenizer.pre_tokenizer
+    if tokenizer.decoder is not None:
+        new.decoder = tokenizer.decoder
+    new.add_special_tokens(list(_added(tokenizer)))
+    new.post_processor = TemplateProcessing(
+        single=f"{FIRST} $A {LAST}", special_tokens=[(token, new_ids[token]) for token in (FIRST, LAST)]
+    )
+    return new
+
+
+def _added(tokenizer: Tokenizer) -> Iterable[object]:
+    return [token for _, token in sorted(tokenizer.get_added_tokens_decoder().items())]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlapi.training.altering import DENIALS, JOINTS
 from tests.support.labelled_texts import BLAME, FRAMES, PRAISE, THINGS
@@ -38,8 +38,27 @@ def bert_tokenizer() -> Tokenizer:
 
 def write_encoder(directory: Path, *, width: int = 32, dropout: float = 0.1) -> Path:
     """Write `config.json`, `tokenizer.json` and `model.safetensors` of a BERT with `LAYERS` layers."""
+    from transformers import BertModel
+
+    return _write(BertModel, directory, width=width, dropout=dropout)
+
+
+def write_classifier(directory: Path) -> Path:
+    """Write the same files of such a BERT with a head for NEGATIVE and POSITIVE."""
+    from transformers import BertForSequenceClassification
+
+    labels = ("NEGATIVE", "POSITIVE")
+    return _write(
+        BertForSequenceClassification,
+        directory,
+        id2label=dict(enumerate(labels)),
+        label2id={label: index for index, label in enumerate(labels)},
+    )
+
+
+def _write(kind: Any, directory: Path, *, width: int = 32, dropout: float = 0.1, **options: Any) -> Path:
     import torch
-    from transformers import BertConfig, BertModel
+    from transformers import BertConfig
 
     from mlapi.training.quiet import quiet
 
@@ -55,10 +74,11 @@ def write_encoder(directory: Path, *, width: int = 32, dropout: float = 0.1) -> 
         hidden_dropout_prob=dropout,
         attention_probs_dropout_prob=dropout,
         pad_token_id=0,
+        **options,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = BertModel(config)
+        model = kind(config)
     with quiet():
         model.save_pretrained(directory)
     tokenizer.enable_padding(length=32)  # as the files of some encoders do

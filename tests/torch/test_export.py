@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -11,8 +11,7 @@ from mlapi.engines.factory import load_classifier
 from mlapi.engines.onnx import OnnxEngine
 from mlapi.errors import ModelError
 from mlapi.models.directory import ModelDirectory
-from mlapi.training.vocabulary import train_tokenizer
-from tests.support.labelled_texts import FRAMES, THINGS
+from tests.support.random_models import make_family
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,39 +20,11 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.torch
 
-VOCABULARY = 120
+LABELS = ("LABEL_0", "LABEL_1", "LABEL_2")
 TEXTS = ("a lovely song", "", "the ending is dull . " * 40)
 
 
-def make(family: str, **options: Any) -> PreTrainedModel:
-    """Return a small random classifier of one of the families that are served."""
-    import torch
-    import transformers
-
-    torch.manual_seed(0)
-    sizes: dict[str, Any] = {
-        "vocab_size": VOCABULARY,
-        "num_labels": 3,
-        "initializer_range": 0.4,
-        "pad_token_id": 0,
-    }
-    if family == "DistilBert":
-        sizes |= {"dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 32, "max_position_embeddings": 512}
-    else:
-        sizes |= {
-            "hidden_size": 16,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "intermediate_size": 32,
-        }
-        sizes |= {"max_position_embeddings": 513 if family == "Roberta" else 64}
-        sizes |= {"type_vocab_size": 1 if family == "Roberta" else 2}
-    config = getattr(transformers, f"{family}Config")(**sizes, **options)
-    model: PreTrainedModel = getattr(transformers, f"{family}ForSequenceClassification")(config)
-    return model
-
-
-@pytest.fixture(scope="module", params=["DistilBert", "Bert", "Roberta"])
+@pytest.fixture(scope="module", params=["distilbert", "bert", "roberta"])
 def written(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[PreTrainedModel, ModelDirectory]:
@@ -61,9 +32,7 @@ def written(
     from mlapi.training.directory import write_transformers_directory
 
     out = tmp_path_factory.mktemp("models") / "small"
-    model = make(request.param)
-    texts = [frame.format(thing=thing, word="fine") for frame in FRAMES for thing in THINGS]
-    tokenizer = train_tokenizer(texts, size=VOCABULARY)
+    model, tokenizer = make_family(request.param, labels=LABELS)
     tokenizer.enable_truncation(5)
     tokenizer.enable_padding(length=9)
     write_transformers_directory(model, tokenizer, out, name="small", golden_texts=TEXTS)
@@ -77,10 +46,10 @@ def test_every_shape_gives_torchs_logits(written: tuple[PreTrainedModel, ModelDi
     model, directory = written
     longest = directory.manifest.max_length
     assert longest is not None
-    engine = OnnxEngine(directory.path / "onnx" / "model.onnx", threads=1, pad_id=0)
+    engine = OnnxEngine(directory.path / "onnx" / "model.onnx", threads=1, pad_id=model.config.pad_token_id)
     generator = np.random.default_rng(1)
     for lengths in ([2], [1], [longest], [2, longest], [3, 7, 5], [4] * 33):
-        batch = [generator.integers(1, VOCABULARY, length).tolist() for length in lengths]
+        batch = [generator.integers(5, 300, length).tolist() for length in lengths]
         logits = engine.infer(batch)
         assert logits.dtype == np.float32
         for ids, row in zip(batch, logits, strict=True):
@@ -113,9 +82,7 @@ def test_the_directory_serves_in_both_variants(written: tuple[PreTrainedModel, M
     """If this fails, what was written does not pass the checks of the service's start."""
     _, directory = written
     directory.verify(directory.manifest.files)
-    assert directory.manifest.max_length == (
-        64 if directory.manifest.architecture.startswith("Bert") else 512
-    )
+    assert directory.manifest.max_length == 512
     assert [golden.truncated for golden in directory.manifest.golden][:2] == [False, False]
     for name in ("torch-fp32", "onnx-fp32"):
         classifier = load_classifier(directory.path, variant=name, threads=1)
@@ -138,8 +105,7 @@ def test_several_labels_at_once_are_served_with_sigmoid(tmp_path: Path) -> None:
     """If this fails, a multi-label model's scores are squeezed into a sum of one."""
     from mlapi.training.directory import write_transformers_directory
 
-    model = make("DistilBert", problem_type="multi_label_classification")
-    tokenizer = train_tokenizer(["a text"], size=VOCABULARY)
+    model, tokenizer = make_family("distilbert", problem_type="multi_label_classification")
     manifest = write_transformers_directory(
         model, tokenizer, tmp_path / "m", name="m", golden_texts=TEXTS[:1]
     )
@@ -150,7 +116,7 @@ def test_an_unfaithful_graph_is_an_error(tmp_path: Path) -> None:
     """If this fails, a graph that deviates from torch is shipped."""
     from mlapi.training.export import export_onnx
 
-    make("DistilBert").save_pretrained(tmp_path)
+    make_family("distilbert")[0].save_pretrained(tmp_path)
     with pytest.raises(ModelError, match="deviates from torch"):
         export_onnx(tmp_path, tmp_path / "model.onnx", tolerance=-1.0)
     assert not (tmp_path / "model.onnx").exists()
@@ -162,3 +128,16 @@ def test_a_directory_without_a_model_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(ModelError, match="cannot be loaded by transformers"):
         export_onnx(tmp_path, tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize(
+    ("family", "positions", "longest"),
+    [("bert", 512, 512), ("bert", 100, 96), ("bert", 9, 9), ("roberta", 514, 512), ("bert", 2048, 512)],
+)
+def test_the_maximum_length_leaves_room_for_padding(family: str, positions: int, longest: int) -> None:
+    """If it fails, OpenVINO's padding to multiples of 16 leaves the position embeddings."""
+    from mlapi.training.export import longest_sequence
+
+    model, _ = make_family(family)
+    model.config.max_position_embeddings = positions
+    assert longest_sequence(model) == longest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -9,7 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mlapi.models.directory import ModelDirectory
+from tests.support.hub_server import HubServer
 from tests.support.labelled_texts import write_splits
+from tests.support.tiny_encoder import write_classifier, write_encoder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,10 +36,11 @@ class Run:
             "from mlapi.training.cli import train_app; train_app(prog_name='mlapi train')"
         )
 
-    def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def __call__(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-c", self._code, *arguments],
             cwd=self._folder,
+            env={**os.environ, **environment},
             capture_output=True,
             text=True,
             check=False,
@@ -54,25 +58,114 @@ def test_lab_trains_into_models_lab(run: Run, tmp_path: Path) -> None:
     assert manifest.training.command == "mlapi train lab --data texts --seed 3"
 
 
+STARTER = {
+    "encoder": "encoder",
+    "layers": "0,2",
+    "vocabulary": 120,
+    "hidden-dim": 8,
+    "teacher-epochs": 1,
+    "student-epochs": 1,
+    "threads": 1,
+    "precision": "fp32",
+}
+
+
+def words(options: dict[str, object]) -> list[str]:
+    """Return options as a command line has them."""
+    return [str(word) for name, value in options.items() for word in (f"--{name}", value)]
+
+
 def test_starter_trains_and_a_second_run_has_nothing_to_do(run: Run, tmp_path: Path) -> None:
     """If this fails, the documented command makes no model, is noisy, or trains again for nothing."""
     write_splits(tmp_path / "texts")
-    sizes = {"epochs": 1, "vocabulary": 120, "dim": 8, "layers": 1, "heads": 2, "hidden-dim": 8}
-    options = [word for name, value in sizes.items() for word in (f"--{name}", str(value))]
-    command = ["starter", "--data", "texts", "--out", "models/tiny", *options]
+    write_encoder(tmp_path / "encoder")
+    command = ["starter", "--data", "texts", "--out", "models/tiny", *words(STARTER)]
     done = run(*command)
     assert done.returncode == 0, done.stderr
-    assert [line.split(":")[0].strip() for line in done.stdout.splitlines()] == [
-        "models/tiny",
-        "torch-fp32",
-        "onnx-fp32",
-    ]
-    assert all(line.startswith("epoch ") for line in done.stderr.splitlines()), done.stderr
+    first, *variants = done.stdout.splitlines()
+    assert first.startswith("models/tiny: tiny, version ")
+    assert variants[0].startswith("  torch-fp32: ")
+    assert "test " in variants[0]
+    assert "Traceback" not in done.stderr
+    assert "Warning" not in done.stderr
     assert (tmp_path / "docs" / "images" / "starter-learning-curve.png").is_file()
     again = run(*command)
     assert again.returncode == 0, again.stderr
     assert again.stdout == done.stdout
     assert "finished already" in again.stderr
+    training = ModelDirectory.open(tmp_path / "models" / "tiny").manifest.training
+    assert training is not None
+    assert training.command == (
+        "mlapi train starter --data texts --encoder encoder --layers 0,2 --vocabulary 120 --hidden-dim 8 "
+        "--teacher-epochs 1 --student-epochs 1 --threads 1 --precision fp32 --seed 1"
+    )
+
+
+def test_classifier_trains_and_a_second_run_has_nothing_to_do(run: Run, tmp_path: Path) -> None:
+    """If this fails, the documented command makes no model, is noisy, or trains again for nothing."""
+    write_splits(tmp_path / "texts")
+    write_encoder(tmp_path / "encoder")
+    options = {"base": "encoder", "data": "texts/train.tsv", "dev": "texts/dev.tsv", "out": "models/mine"}
+    command = ["classifier", *words({**options, "labels": "NEGATIVE,POSITIVE", "epochs": 1, "threads": 1})]
+    done = run(*command)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0].startswith("models/mine: mine, version ")
+    about, *lines = done.stderr.splitlines()
+    assert about.startswith("encoder: it has no head for this, so that is new; labels NEGATIVE, POSITIVE")
+    assert all(line.startswith("epoch ") for line in lines), done.stderr
+    assert (tmp_path / "build" / "train-mine" / "metrics.jsonl").is_file()
+    again = run(*command)
+    assert again.stdout == done.stdout
+    assert "finished already" in again.stderr
+
+
+def test_classifier_starts_from_a_model_of_a_hub(run: Run, tmp_path: Path) -> None:
+    """If this fails, a resumed run starts from what the hub's branch has become since, or from nothing."""
+    write_splits(tmp_path / "texts")
+    written = write_classifier(tmp_path / "published")
+    options = {"data": "texts/train.tsv", "dev": "texts/dev.tsv", "epochs": 1, "threads": 1}
+    with HubServer() as hub:
+        commit = hub.add("someone/small", {path.name: path.read_bytes() for path in written.iterdir()})
+        command = ["classifier", "--base", "someone/small", "--out", "mine", *words(options)]
+        done = run(*command, **hub.environment(tmp_path))
+        assert done.returncode == 0, done.stderr
+        assert "someone/small: its head is kept" in done.stderr
+        training = ModelDirectory.open(tmp_path / "mine").manifest.training
+        assert training is not None
+        assert (training.base_model, training.base_revision) == ("someone/small", commit)
+        hub.add("someone/small", {"config.json": b"{}"})
+        again = run(*command, **hub.environment(tmp_path))
+        assert again.returncode == 0, again.stderr
+        assert "finished already" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"base": "nowhere"}, "there is no folder nowhere"),
+        ({"base": "texts"}, "texts has no readable config.json"),
+        ({"out": "texts"}, "texts is there and is not a model directory"),
+        ({"dev": "nowhere.tsv"}, "nowhere.tsv cannot be read"),
+        ({"labels": "NO"}, "texts/train.tsv, line "),
+        ({"precision": "fp16"}, "--precision fp16 needs a GPU"),
+    ],
+)
+def test_what_classifier_cannot_use_is_one_line_of_error(
+    run: Run, tmp_path: Path, change: dict[str, object], complaint: str
+) -> None:
+    """If this fails, a wrong option ends in a traceback, or is found only after the training."""
+    import torch
+
+    if "precision" in change and torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    write_splits(tmp_path / "texts")
+    write_encoder(tmp_path / "encoder")
+    options = {"base": "encoder", "data": "texts/train.tsv", "dev": "texts/dev.tsv", "out": "models/mine"}
+    done = run("classifier", *words({**options, **change}))
+    assert done.returncode == 1
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"mlapi: {complaint}")
 
 
 @pytest.mark.parametrize("command", ["starter", "lab"])
@@ -96,19 +189,20 @@ def test_an_output_that_is_no_model_is_refused_before_training(run: Run, tmp_pat
     assert line.startswith("mlapi: texts is there and is not a model directory")
 
 
-def test_a_teacher_that_is_no_model_is_one_line_of_error(run: Run, tmp_path: Path) -> None:
-    """If this fails, a wrong --teacher ends in a traceback."""
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"encoder": "texts"}, "texts has no config.json, tokenizer.json, model.safetensors"),
+        ({"layers": "first"}, "--layers takes numbers with commas between them"),
+    ],
+)
+def test_what_starter_cannot_use_is_one_line_of_error(
+    run: Run, tmp_path: Path, change: dict[str, object], complaint: str
+) -> None:
+    """If this fails, a wrong option ends in a traceback."""
     write_splits(tmp_path / "texts")
-    done = run("starter", "--data", "texts", "--teacher", "texts", "--vocabulary", "120")
+    write_encoder(tmp_path / "encoder")
+    done = run("starter", "--data", "texts", *words({**STARTER, **change}))
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
-    assert line.startswith("mlapi: texts/vocabulary.txt cannot be read")
-
-
-def test_heads_that_do_not_divide_the_width_are_one_line_of_error(run: Run, tmp_path: Path) -> None:
-    """If this fails, sizes that do not fit end in a traceback from inside the network."""
-    write_splits(tmp_path / "texts")
-    done = run("starter", "--data", "texts", "--dim", "10", "--heads", "4")
-    assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
-    assert line == "mlapi: --heads 4 does not divide --dim 10"
+    assert line.startswith(f"mlapi: {complaint}")
