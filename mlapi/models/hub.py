@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ def pull(
     progress: Progress,
     allow_pickle: bool = False,
     offline: bool = False,
+    check: Callable[[dict[str, Any]], None] = check_config,
 ) -> Source:
     """Fetch a sequence classifier, prove its files, and write them as one directory.
 
@@ -60,6 +62,7 @@ def pull(
         allow_pickle: Whether to take `pytorch_model.bin` where there is no `model.safetensors`. Nothing is
             loaded from it here.
         offline: Whether to take everything from the client's cache.
+        check: Raises ModelError where a `config.json` is not of the kind that is wanted.
 
     Returns:
         The commit, and the SHA-256 of each file that was used.
@@ -72,7 +75,7 @@ def pull(
     check_replaceable(out)
     files = HubFiles(repository, revision, offline=offline, progress=progress)
     try:
-        used, built = _choose(files, allow_pickle=allow_pickle)
+        used, built = _choose(files, allow_pickle=allow_pickle, check=check)
     except HubError:
         raise
     except ModelError as error:
@@ -97,11 +100,13 @@ def pull(
     return source
 
 
-def _choose(files: HubFiles, *, allow_pickle: bool) -> tuple[list[Fetched], str | None]:
+def _choose(
+    files: HubFiles, *, allow_pickle: bool, check: Callable[[dict[str, Any]], None]
+) -> tuple[list[Fetched], str | None]:
     """Fetch what is needed and check it; return the files, and a tokenizer where it had to be built."""
     config_file = _required(files, CONFIG_NAME)
     config = _read_config(config_file.path)
-    check_config(config)
+    check(config)
     tokenizer_files, built = _tokenizer(files, config)
     return [config_file, *tokenizer_files, _weights(files, allow_pickle=allow_pickle)], built
 

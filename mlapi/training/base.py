@@ -14,7 +14,7 @@ from mlapi.models.source import read_source
 from mlapi.training.quiet import quiet
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from transformers import PreTrainedModel
@@ -50,18 +50,8 @@ def open_base(directory: Path) -> Base:
         ModelError: It holds no supported model in safetensors, or its files are not those of its manifest.
     """
     config = _config(directory)
-    model_type = str(config.get("model_type"))
     try:
-        # As the classifier that it is to become: its own labels may well be none.
-        check_config(
-            {
-                **config,
-                "architectures": [ARCHITECTURES.get(model_type, "")],
-                "id2label": {"0": "no", "1": "yes"},
-                "num_labels": 2,
-                "problem_type": TASK,
-            }
-        )
+        check_base(config)
     except ModelError as error:
         raise ModelError(f"{directory}: {error}") from None
     weights = sorted(path.name for path in directory.glob("*.safetensors"))
@@ -72,11 +62,28 @@ def open_base(directory: Path) -> Base:
     tokenizer = [name for name in ("tokenizer.json",) if (directory / name).is_file()]
     digests = {name: file_entry(directory / name).sha256 for name in (CONFIG_NAME, *tokenizer, *weights)}
     name, revision = _origin(directory, default=(directory.resolve().name, digests[weights[0]]))
-    fits = config.get("architectures") == [ARCHITECTURES[model_type]] and config.get("problem_type") in {
+    fits = config.get("architectures") == [ARCHITECTURES[config["model_type"]]] and config.get(
+        "problem_type"
+    ) in {
         None,
         TASK,
     }
     return Base(directory, name, revision, digests, label_names(config) if fits else None)
+
+
+def check_base(config: Mapping[str, Any]) -> None:
+    """Refuse what no supported classifier can be made of, whatever its own head is for.
+
+    Raises:
+        ModelError: The family is not supported, or the model brings code of its own.
+    """
+    as_classifier = {
+        "architectures": [ARCHITECTURES.get(str(config.get("model_type")), "")],
+        "id2label": {"0": "no", "1": "yes"},
+        "num_labels": 2,
+        "problem_type": TASK,
+    }
+    check_config({**config, **as_classifier})
 
 
 def build_classifier(base: Base, labels: Sequence[str]) -> PreTrainedModel:

@@ -199,6 +199,7 @@ def _base_directory(base: str, work: Path, machine: Machine, console: Console, *
     from mlapi.models.hub import pull, split_reference
     from mlapi.models.progress import DownloadProgress
     from mlapi.models.source import read_source
+    from mlapi.training.base import check_base
 
     repository, revision = split_reference(base)
     if "/" not in repository or Path(base).exists():
@@ -208,7 +209,7 @@ def _base_directory(base: str, work: Path, machine: Machine, console: Console, *
     same = there is not None and there.repository == repository and revision in {None, there.revision}
     if machine.rank == 0 and not same:
         with DownloadProgress(console) as progress:
-            pull(repository, revision, directory, progress=progress, offline=offline)
+            pull(repository, revision, directory, progress=progress, offline=offline, check=check_base)
     machine.wait()
     return directory
 

@@ -139,6 +139,19 @@ def test_classifier_starts_from_a_model_of_a_hub(run: Run, tmp_path: Path) -> No
         assert "finished already" in again.stderr
 
 
+def test_classifier_starts_from_a_bare_encoder_of_a_hub(run: Run, tmp_path: Path) -> None:
+    """If this fails, the commonest way to fine-tune, from an encoder as its makers publish it, is refused."""
+    write_splits(tmp_path / "texts")
+    written = write_encoder(tmp_path / "published")
+    options = {"data": "texts/train.tsv", "dev": "texts/dev.tsv", "epochs": 1, "threads": 1}
+    with HubServer() as hub:
+        hub.add("someone/bare", {path.name: path.read_bytes() for path in written.iterdir()})
+        command = ["classifier", "--base", "someone/bare", "--out", "mine", *words(options)]
+        done = run(*command, **hub.environment(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "someone/bare: it has no head for this, so that is new" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
