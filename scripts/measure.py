@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -46,13 +47,13 @@ WORDS = (
 class Service:
     """One `mlapi serve`, from its start to its end."""
 
-    def __init__(self, arguments: list[str]) -> None:
+    def __init__(self, arguments: list[str], *, environment: Mapping[str, str] | None = None) -> None:
         self._log = tempfile.TemporaryFile("w+b")  # noqa: SIM115 - lives as long as the service
         self._started = time.perf_counter()
         self.process = subprocess.Popen(  # noqa: S603 - this project's own program
             [sys.executable, "-m", "mlapi", "serve", "--port", "0", *arguments],
             cwd=REPOSITORY,
-            env={**os.environ, "MLAPI_DRAIN_GRACE_S": "0", "MLAPI_LOG_FORMAT": "text"},
+            env={**os.environ, "MLAPI_DRAIN_GRACE_S": "0", "MLAPI_LOG_FORMAT": "text", **(environment or {})},
             stderr=self._log,
         )
         self.prefix = ""
