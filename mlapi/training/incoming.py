@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 SAFETENSORS = ("model.safetensors", "model.safetensors.index.json")
 PICKLE = "pytorch_model.bin"
 TOKENIZER = "tokenizer.json"
+VOCABULARIES = ("vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model", "spm.model")
+"""What a tokenizer can be made from; with none of them, transformers makes one that knows no words."""
+
 LONGEST_NAME = 64
 
 
@@ -72,10 +75,16 @@ def read_incoming(directory: Path) -> Incoming:
     earlier = _earlier(directory)
     source = read_source(directory) or (None if earlier is None else earlier.source)
     model = load_model(directory, allow_pickle=_is_pickle(directory, source))
+    tokenizer = read_tokenizer(directory)
+    if max(tokenizer.get_vocab().values(), default=0) >= int(model.config.vocab_size):
+        raise ModelError(
+            f"{directory}: the tokenizer gives ids that the model has no embedding for "
+            f"({model.config.vocab_size} of them); take the tokenizer that the model was trained with"
+        )
     labels = tuple(str(model.config.id2label[index]) for index in range(len(model.config.id2label)))
     return Incoming(
         model=model,
-        tokenizer=read_tokenizer(directory),
+        tokenizer=tokenizer,
         labels=labels,
         name=as_name((source.repository.rpartition("/")[2] if source else "") or directory.resolve().name)
         if earlier is None
@@ -102,6 +111,12 @@ def read_tokenizer(directory: Path) -> Tokenizer:
             raise ModelError(
                 f"{path} cannot be read as a tokenizer; save it anew with transformers"
             ) from error
+    unusable = ModelError(
+        f"{directory} has no {TOKENIZER}, and transformers can make none of what is there; save the model's "
+        "fast tokenizer into it with save_pretrained"
+    )
+    if not any((directory / name).is_file() for name in VOCABULARIES):
+        raise unusable
     from transformers import AutoTokenizer
 
     try:
@@ -111,10 +126,7 @@ def read_tokenizer(directory: Path) -> Tokenizer:
             )
         tokenizer: Tokenizer = made.backend_tokenizer
     except Exception as error:  # transformers raises whatever the files provoke
-        raise ModelError(
-            f"{directory} has no {TOKENIZER}, and transformers can make none of what is there; save the "
-            "model's fast tokenizer into it with save_pretrained"
-        ) from error
+        raise unusable from error
     return tokenizer
 
 
