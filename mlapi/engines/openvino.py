@@ -34,8 +34,8 @@ again within the call, for 5 to 20 ms.
 PADDED_TO = 16
 """Batches are padded to a multiple of so many tokens, so that a text scores the same in each of them.
 
-In other lengths the fused attention adds in another order. The difference of 1e-7 makes int8 activations round
-the other way now and then, and a text's score then depends on what it shares a batch with (ADR 15).
+In other lengths the fused attention adds in another order. The difference of 1e-7 makes int8 activations
+round the other way now and then, and a text's score then depends on what it shares a batch with (ADR 15).
 """
 
 

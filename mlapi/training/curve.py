@@ -48,4 +48,6 @@ def _draw(left: Any, history: Sequence[Evaluation]) -> None:
     )
     right.set_ylabel("accuracy on dev, %")
     lines = [*left.get_lines(), *right.get_lines()]
-    right.legend(lines, [str(line.get_label()) for line in lines], loc="center right", frameon=False)
+    # Below the panel, where it hides no line.
+    labels = [str(line.get_label()) for line in lines]
+    left.legend(lines, labels, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3, frameon=False)

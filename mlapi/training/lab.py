@@ -11,6 +11,7 @@ import numpy as np
 
 from mlapi.engines.lab import COEFFICIENTS_FILE, CONFIG_FILE, IDF_FILE, VOCABULARY_FILE, LabEngine
 from mlapi.errors import ModelError
+from mlapi.models.atomic import check_replaceable, fresh_directory
 from mlapi.models.manifest import (
     Golden,
     Manifest,
@@ -21,7 +22,6 @@ from mlapi.models.manifest import (
     variant_id,
     write_manifest,
 )
-from mlapi.models.atomic import check_replaceable, fresh_directory
 from mlapi.training.data import ID2LABEL
 from mlapi.training.directory import record_measurements
 from mlapi.training.evaluate import measure_variant

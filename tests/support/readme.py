@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 BLOCK = re.compile(r"^<!-- run -->\n```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PROMPT = "$ "
-SCORE_TOLERANCE = 1e-3
-"""Engines on different CPUs agree to many more digits; a retrained model does not."""
+SCORE_TOLERANCE = 0.02
+"""What int8 may differ by on another CPU, as for its golden texts; a retrained model differs by more."""
 
 VOLATILE_KEYS = frozenset({"time", "request_id", "reason"})
 VOLATILE_HEADERS = frozenset({"date", "server-timing", "content-length", "x-cache"})

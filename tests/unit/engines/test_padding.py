@@ -47,7 +47,7 @@ def test_empty_batch_is_refused() -> None:
 
 @pytest.mark.parametrize(("longest", "width"), [(1, 16), (16, 16), (17, 32)])
 def test_width_is_rounded_up_to_a_multiple_where_asked(longest: int, width: int) -> None:
-    """If it fails, an engine that answers alike in whole blocks alone lets a text's score depend on its batch."""
+    """If it fails, an engine that needs whole blocks to answer alike lets a score depend on its batch."""
     input_ids, attention_mask = pad_batch([[7] * longest, [7]], pad_id=3, multiple=16)
     assert input_ids.shape == attention_mask.shape == (2, width)
     assert attention_mask.sum(axis=1).tolist() == [longest, 1]
