@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
 
 from mlapi.engines.factory import load_classifier
 from mlapi.errors import ConfigurationError, GateFailed, ModelError
@@ -142,6 +141,8 @@ def test_half_precision_is_stored_and_is_what_is_served(
     )
     assert tuple(half.manifest.variants) == ("torch-fp32", *INT8)
     assert sorted(file.name for file in (half.path / "onnx").iterdir()) == ["model.int8.onnx"]
+    from safetensors.numpy import load_file
+
     whole, halved = (load_file(each.path / "model.safetensors") for each in (written, half))
     for name, weights in whole.items():
         np.testing.assert_array_equal(halved[name], weights.astype(np.float16))

@@ -6,7 +6,6 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-import torch
 
 from mlapi.errors import DigestMismatch, ModelError
 from mlapi.models.manifest import Source, file_entry
@@ -36,12 +35,16 @@ def save(folder: Path, *, shards: bool = False) -> PreTrainedModel:
 def pickled(folder: Path) -> None:
     """Save the weights as a pickle alone."""
     model = save(folder)
+    import torch
+
     torch.save(model.state_dict(), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
 
 
 def same_answers(model: PreTrainedModel, other: PreTrainedModel) -> bool:
     """Tell whether two models answer the same to a few ids."""
+    import torch
+
     ids = torch.tensor([[2, 9, 8, 7, 3]])
     with torch.inference_mode():
         return bool(torch.allclose(model(ids).logits, other(ids).logits, atol=1e-5))
@@ -137,6 +140,8 @@ def test_code_in_a_pickle_is_not_run(tmp_path: Path) -> None:
     folder, mark = tmp_path / "model", tmp_path / "mark"
     save(folder)
     (folder / "model.safetensors").unlink()
+    import torch
+
     torch.save({"weight": Bomb(mark)}, folder / "pytorch_model.bin")
     digests = {"pytorch_model.bin": file_entry(folder / "pytorch_model.bin").sha256}
     write_source(folder, Source(repository="someone/evil", revision=REVISION, files=digests))
