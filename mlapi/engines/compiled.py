@@ -52,9 +52,11 @@ class CompiledCache:
     def read(self) -> bytes | None:
         """Return what was compiled earlier, or None where there is nothing that can be used."""
         try:
-            with self.path.open("rb") as stream:
+            with open(self.path, "rb", opener=_at_once) as stream:
                 if not _trustworthy(os.fstat(stream.fileno())):
-                    self._warn("belongs to, or can be written by, another user, and is not used")
+                    self._warn(
+                        "is no plain file, belongs to, or can be written by, another user, and is not used"
+                    )
                     return None
                 digest, blob = stream.read(DIGEST_BYTES), stream.read()
         except (FileNotFoundError, NotADirectoryError):
@@ -101,7 +103,12 @@ class CompiledCache:
         self._warned = True
 
 
+def _at_once(path: str, flags: int) -> int:
+    """Open a file; a pipe in its place, for whose writer one would wait, is opened without waiting."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 def _trustworthy(status: os.stat_result) -> bool:
-    """Tell whether only this user, or root, can have written a file."""
+    """Tell whether it is a plain file that only this user, or root, can have written."""
     own = not hasattr(os, "geteuid") or status.st_uid in {os.geteuid(), 0}
-    return own and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return own and stat.S_ISREG(status.st_mode) and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)

@@ -47,7 +47,11 @@ class TorchEngine:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         try:
             model = AutoModelForSequenceClassification.from_pretrained(
-                directory, local_files_only=True, use_safetensors=True, dtype=torch.float32
+                directory,
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,  # where it is left out, a terminal is asked
+                dtype=torch.float32,
             )
         except Exception as error:  # transformers raises whatever the file provokes
             raise ModelError(f"{directory} cannot be loaded by transformers; make it anew") from error

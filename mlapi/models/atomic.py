@@ -31,6 +31,8 @@ def fresh_directory(out: Path) -> Iterator[Path]:
         ConfigurationError: `out` is there and is not a model directory, or cannot be written.
     """
     check_replaceable(out)
+    if out.name in {"", ".."}:  # `.` has neither a name nor a parent to make something in
+        out = out.resolve()
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.partial-", dir=out.parent))

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 from mlapi.errors import HubError
 
@@ -106,7 +107,9 @@ def _meaning(error: Exception, repository: str, revision: str, cache: Path) -> H
 def _unreachable(error: BaseException) -> HubError:
     from huggingface_hub import constants
 
+    parts = urlsplit(constants.ENDPOINT)
+    address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))  # no user, no password
     return HubError(
-        f"the hub at {constants.ENDPOINT} cannot be reached ({type(error).__name__}): check the network, "
+        f"the hub at {address} cannot be reached ({type(error).__name__}): check the network, "
         "HF_ENDPOINT and HTTPS_PROXY; the same command goes on where it stopped"
     )

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mlapi.errors import ConfigurationError, HubError, ModelError
+from mlapi.training.classes import FEWEST
 from mlapi.training.commands import SeedOption, changed, recorded_command, report, user_errors
 from mlapi.training.recipe import Precision, Schedule
 
@@ -146,12 +148,13 @@ def classifier(
         from mlapi.training.machine import choose_machine
         from mlapi.training.progress import TrainingProgress
 
+        listed = _listed(labels)
         check_replaceable(out)
         machine = choose_machine(ASKED[precision], threads=threads)
         console = Console(stderr=True, quiet=machine.rank > 0)
         folder = work or Path("build") / f"train-{out.resolve().name}"
         start = open_base(_base_directory(base, folder, machine, console, offline=offline))
-        names = _listed(labels) or choose_labels(data, base=start.labels)
+        names = listed or choose_labels(data, base=start.labels)
         lesson = Lesson(read_classes(data, names), read_classes(dev, names), names, max_length)
         settings = {
             "epochs": epochs,
@@ -195,7 +198,6 @@ def _base_directory(base: str, work: Path, machine: Machine, console: Console, *
     """
     if Path(base).is_dir():
         return Path(base)
-    from mlapi.errors import ModelError
     from mlapi.models.hub import pull, split_reference
     from mlapi.models.progress import DownloadProgress
     from mlapi.models.source import read_source
@@ -208,11 +210,19 @@ def _base_directory(base: str, work: Path, machine: Machine, console: Console, *
     there = read_source(directory)
     same = there is not None and there.repository == repository and revision in {None, there.revision}
     if machine.rank == 0 and not same:
-        with DownloadProgress(console) as progress:
-            pull(repository, revision, directory, progress=progress, offline=offline, check=check_base)
+        try:
+            with DownloadProgress(console) as progress:
+                pull(repository, revision, directory, progress=progress, offline=offline, check=check_base)
+        except HubError as error:  # it may be a path with a slip in it
+            raise HubError(f"{error} (there is no folder {base} either)") from None
     machine.wait()
     return directory
 
 
 def _listed(labels: str | None) -> tuple[str, ...] | None:
-    return None if labels is None else tuple(label.strip() for label in labels.split(","))
+    if labels is None:
+        return None
+    names = tuple(label.strip() for label in labels.split(","))
+    if "" in names or len(set(names)) < max(len(names), FEWEST):
+        raise ConfigurationError(f"--labels: {labels!r} does not name two or more different labels")
+    return names

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlapi.engines.openvino import PADDED_TO
 from mlapi.errors import ModelError
 from mlapi.training.graph import save_graph, strip
 from mlapi.training.loading import load_model
@@ -32,10 +33,6 @@ TOLERANCE = 1e-4
 
 LENGTHS = (2, 3, 17, 64, 512)
 """Sequence lengths that every export is checked on, one by one and padded into one batch."""
-
-
-PADDED_TO = 16
-"""Tokens in whose multiples OpenVINO's engine pads; even the longest text must stay within the positions."""
 
 
 def export_onnx(directory: Path, path: Path, *, tolerance: float = TOLERANCE) -> None:
@@ -112,6 +109,7 @@ def longest_sequence(model: PreTrainedModel) -> int:
     if model.config.model_type in {"roberta", "xlm-roberta", "camembert"}:
         positions -= int(model.config.pad_token_id) + 1  # these count positions from after the padding id
     positions = min(positions, LENGTHS[-1])
+    # OpenVINO is given multiples of these: even the longest text, padded, must stay within the positions.
     return positions - positions % PADDED_TO if positions > PADDED_TO else positions
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
-from mlapi.errors import ConfigurationError
+from mlapi.errors import ConfigurationError, HubError
 from mlapi.training.export_progress import ExportProgress
 
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ def run_export(
         Whether every variant that was asked for was written.
 
     Raises:
-        ConfigurationError: A tool that export needs is not installed, or `out` cannot be written.
+        ConfigurationError: A tool that export needs is not installed, `name` is none, or `out` cannot be
+            written.
         ModelError: The model cannot be had, is not supported, or none of its variants passed.
         DataError: A file of texts cannot be read.
     """
@@ -64,10 +65,14 @@ def run_export(
         )
     from mlapi.models.atomic import check_replaceable
     from mlapi.training.exporter import VARIANTS, checked_variants, export_directory
-    from mlapi.training.incoming import read_incoming
+    from mlapi.training.incoming import as_name, read_incoming
     from mlapi.training.labelled import read_texts
 
     wanted = checked_variants(VARIANTS if variants is None else variants)
+    if name is not None and as_name(name) != name:
+        raise ConfigurationError(
+            f"--name: {name!r} is no name of letters, digits, '.', '_' and '-'; try {as_name(name)}"
+        )
     check_replaceable(out)
     with tempfile.TemporaryDirectory() as temporary:
         directory = Path(model)
@@ -108,8 +113,11 @@ def _pull(model: str, out: Path, *, allow_pickle: bool, offline: bool) -> None:
     from mlapi.models.progress import DownloadProgress
 
     repository, revision = split_reference(model)
-    with DownloadProgress(Console(stderr=True)) as progress:
-        pull(repository, revision, out, progress=progress, allow_pickle=allow_pickle, offline=offline)
+    try:
+        with DownloadProgress(Console(stderr=True)) as progress:
+            pull(repository, revision, out, progress=progress, allow_pickle=allow_pickle, offline=offline)
+    except HubError as error:  # it may be a path with a slip in it
+        raise HubError(f"{error} (there is no folder {model} either)") from None
 
 
 def _report(out: Path, manifest: Manifest) -> None:

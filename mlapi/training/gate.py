@@ -11,9 +11,9 @@ import numpy as np
 from mlapi.errors import GateFailed
 from mlapi.models.manifest import Gate
 from mlapi.training.data import DataError
+from mlapi.training.figures import agreeing, decided, differences, indicator
 from mlapi.training.labelled import FIRST_LINE
 from mlapi.training.scoring import Scores, score
-from mlapi.training.figures import agreeing, decided, differences, indicator
 
 if TYPE_CHECKING:
     from mlapi.training.labelled import TextSet

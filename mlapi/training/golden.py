@@ -29,7 +29,9 @@ script, and one text of 800 tokens or so, more than any model here takes."""
 
 
 def torch_golden(directory: Path, texts: Iterable[str], *, max_length: int) -> list[Golden]:
-    """Run texts one by one through the serving tokenizer and torch engine.
+    """Run texts one by one through the serving tokenizer and through torch in double precision.
+
+    Double, because torch's float32 differs in its last digits from run to run, and manifests must not.
 
     Args:
         directory: Holds `BASE_FILES`.
@@ -42,18 +44,17 @@ def torch_golden(directory: Path, texts: Iterable[str], *, max_length: int) -> l
     import torch
 
     from mlapi.engines.tokenizer import FastTokenizer
-    from mlapi.engines.torch import TorchEngine
-    from mlapi.training.quiet import quiet
+    from mlapi.training.loading import load_model
 
     tokenizer = FastTokenizer(directory / "tokenizer.json", max_length=max_length)
-    with quiet():
-        engine = TorchEngine(directory, threads=torch.get_num_threads(), pad_id=pad_id(directory))
+    model = load_model(directory).double()
     golden = []
     for text in texts:
         (encoding,) = tokenizer.encode([text])
-        (logits,) = engine.infer([encoding.payload])  # type: ignore[list-item]
+        input_ids = torch.tensor([encoding.payload])
+        with torch.inference_mode():
+            logits = model(input_ids=input_ids, attention_mask=torch.ones_like(input_ids)).logits[0]
         golden.append(Golden(text=text, logits=rounded(logits.tolist()), truncated=encoding.truncated))
-    engine.close()
     return golden
 
 

@@ -1,4 +1,4 @@
-"""Texts to judge a model by: tab-separated files with or without labels, and the two sets that ship with us."""
+"""Texts to judge a model by: tab-separated files, labelled or not, and the two sets that ship with us."""
 
 from __future__ import annotations
 

@@ -99,15 +99,19 @@ class Making:
         refused: dict[str, str] = {}
         chosen: onnx.ModelProto | None = None
         self._watcher.step("quantising to int8")
-        for remedy, proto in attempts(quantizer):
-            save_graph(proto, self._path / INT8_FILE)
-            trials, failures = self._tried(names, reference, remedy=remedy)
-            if chosen is None or len(trials) > len(best):
-                best, refused = trials, {name: str(error) for name, error in failures.items()}
-                chosen = proto
-            if not any(isinstance(error, GateFailed) for error in failures.values()):
-                break
-            self._watcher.step("quantising to int8 in another way")
+        try:
+            for remedy, proto in attempts(quantizer):
+                save_graph(proto, self._path / INT8_FILE)
+                trials, failures = self._tried(names, reference, remedy=remedy)
+                if chosen is None or len(trials) > len(best):
+                    best, refused = trials, {name: str(error) for name, error in failures.items()}
+                    chosen = proto
+                if not any(isinstance(error, GateFailed) for error in failures.values()):
+                    break
+                self._watcher.step("quantising to int8 in another way")
+        except ModelError as error:  # the quantiser cannot do it; what passed before stays
+            self._watcher.say(str(error))
+            refused = {name: refused.get(name, str(error)) for name in names if name not in best}
         self.passed |= best
         self.refused |= refused
         if best and chosen is not None:

@@ -24,6 +24,9 @@ CORNERS = ("rightly not given", "wrongly given", "missed", "rightly given")
 MOST_COUNTED = 40
 """Labels up to which the cells have room for their counts."""
 
+FEW_COLUMNS = 8
+"""Columns below which cells may be wider than high, so that names fit below them."""
+
 LONGEST_NAME = 24
 DARK = 0.6
 """Share from which on a cell is so dark that its count is written in white."""
@@ -100,9 +103,8 @@ def draw_confusion(quality: Quality, labels: Sequence[str], path: Path, *, title
     )
     axes = figure.add_subplot()
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    image = axes.imshow(
-        shares, cmap="Blues", vmin=0, vmax=1, aspect="auto" if counts.shape[1] < 8 else "equal"
-    )  # noqa: PLR2004
+    square = "auto" if counts.shape[1] < FEW_COLUMNS else "equal"
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect=square)
     figure.colorbar(image, ax=axes, label="share of the row", shrink=0.85)
     turned = len(columns) > 4 or longest > 1.2  # noqa: PLR2004 - names side by side would overlap
     axes.set_xticks(

@@ -1,4 +1,4 @@
-"""Running a classifier over many texts through the code that serves, and keeping what it said and how fast."""
+"""Running a classifier over many texts with the code that serves, and keeping what it said and how fast."""
 
 from __future__ import annotations
 

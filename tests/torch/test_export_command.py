@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from typer.testing import CliRunner
 
-from mlapi.errors import ConfigurationError, ModelError
+from mlapi.errors import ConfigurationError, HubError, ModelError
 from mlapi.model_cli import model_app
 from mlapi.models.manifest import read_manifest
 from tests.support.random_models import TEXTS, make_family
@@ -58,3 +58,23 @@ def test_an_unknown_variant_is_named_before_anything_is_read(tmp_path: Path) -> 
     result = CliRunner().invoke(model_app, arguments)
     assert isinstance(result.exception, ConfigurationError)
     assert "'onnx-int4' is none of torch-fp32, onnx-fp32" in str(result.exception)
+
+
+def test_a_name_that_no_manifest_takes_is_refused_at_once(tmp_path: Path) -> None:
+    """If it fails, a blank in --name ends in a traceback after minutes of work."""
+    arguments = ["export", "./nothing", "--out", str(tmp_path / "out"), "--name", "my model"]
+    result = CliRunner().invoke(model_app, arguments)
+    assert isinstance(result.exception, ConfigurationError)
+    assert "'my model' is no name" in str(result.exception)
+    assert str(result.exception).endswith("try my-model")
+
+
+def test_a_mistyped_folder_is_not_taken_for_a_broken_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If it fails, who mistypes models/mine is told to check the network."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    arguments = ["export", "models/mine", "--out", str(tmp_path / "out"), "--offline"]
+    result = CliRunner().invoke(model_app, arguments)
+    assert isinstance(result.exception, HubError)
+    assert str(result.exception).endswith("(there is no folder models/mine either)")

@@ -219,3 +219,13 @@ def test_what_starter_cannot_use_is_one_line_of_error(
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"mlapi: {complaint}")
+
+
+@pytest.mark.parametrize("labels", ["bad,bad", "bad,", "bad"])
+def test_labels_that_cannot_be_told_apart_are_refused_at_once(run: Run, labels: str) -> None:
+    """If this fails, a slip in --labels ends in a traceback when the training is over."""
+    done = run("classifier", *words({"base": "b", "data": "d", "dev": "e", "out": "o", "labels": labels}))
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"mlapi: --labels: {labels!r} does not name two or more different labels"
+    ]

@@ -72,6 +72,16 @@ def test_file_of_another_user_is_not_used(
     assert "belongs to" in _messages(caplog)[0]
 
 
+def test_a_pipe_in_its_place_does_not_hold_the_start(
+    tmp_path: Path, graph: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """If it fails, whoever may write to the directory can keep the service from starting."""
+    cache = CompiledCache(tmp_path, graph=graph, made_by="runtime 1")
+    os.mkfifo(cache.path, mode=0o600)
+    assert cache.read() is None
+    assert "is no plain file" in _messages(caplog)[0]
+
+
 def test_other_graph_version_or_machine_does_not_find_it(tmp_path: Path, graph: Path) -> None:
     """If it fails, an upgrade or a new model runs what was compiled for the old one."""
     cache = _kept(tmp_path / "cache", graph)

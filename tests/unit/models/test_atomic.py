@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from mlapi.errors import ConfigurationError
 from mlapi.models.atomic import fresh_directory, write_atomically
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def fill(directory: Path, content: str) -> None:
@@ -91,3 +88,16 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     write_atomically(path, b"two")
     assert path.read_bytes() == b"two"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", [".", "inner/.."])
+def test_the_current_folder_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """If this fails, `--out .` does all the work and then ends with "Device or resource busy"."""
+    out = tmp_path / "out"
+    (out / "inner").mkdir(parents=True)
+    fill(out, "old")
+    monkeypatch.chdir(out)
+    with fresh_directory(Path(name)) as partial:
+        fill(partial, "new")
+    assert (out / "manifest.json").read_text(encoding="utf-8") == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

@@ -58,3 +58,14 @@ def test_room_is_measured(tmp_path: Path) -> None:
     room_needed(1, tmp_path)
     with pytest.raises(HubError, match=r"MB free.*HF_HOME"):
         room_needed(10**18, tmp_path)
+
+
+def test_an_address_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If it fails, the password of a mirror that HF_ENDPOINT names stands in a terminal or a log."""
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "https://me:secret@hub.example:8443/models")
+    with (
+        pytest.raises(HubError, match=r"at https://hub\.example:8443/models cannot be") as caught,
+        explained("a/b", "main", CACHE),
+    ):
+        raise ConnectionResetError
+    assert "secret" not in str(caught.value)
