@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -206,10 +207,9 @@ def _base_directory(base: str, work: Path, machine: Machine, console: Console, *
     repository, revision = split_reference(base)
     if "/" not in repository or Path(base).exists():
         raise ModelError(f"there is no folder {base}; --base takes a folder, or a hub's model as OWNER/NAME")
-    directory = work / "base"
-    there = read_source(directory)
-    same = there is not None and there.repository == repository and revision in {None, there.revision}
-    if machine.rank == 0 and not same:
+    # A folder for each way to ask, since a branch's name does not tell which commit it stood for.
+    directory = work / f"base-{hashlib.sha256(base.encode()).hexdigest()[:12]}"
+    if machine.rank == 0 and read_source(directory) is None:
         try:
             with DownloadProgress(console) as progress:
                 pull(repository, revision, directory, progress=progress, offline=offline, check=check_base)

@@ -31,6 +31,9 @@ OPSET = 18
 TOLERANCE = 1e-4
 """Largest difference of a logit between torch and the exported graph."""
 
+LARGEST = 2**31
+"""Bytes that a graph must stay below."""
+
 LENGTHS = (2, 3, 17, 64, 512)
 """Sequence lengths that every export is checked on, one by one and padded into one batch."""
 
@@ -46,13 +49,25 @@ def export_onnx(directory: Path, path: Path, *, tolerance: float = TOLERANCE) ->
         tolerance: Largest difference of a logit between torch and the graph.
 
     Raises:
-        ModelError: transformers cannot load the directory, or the graph's logits differ from torch's by more
-            than `tolerance`.
+        ModelError: transformers cannot load the directory, the exporter cannot deal with the model, it is too
+            large for one file, or the graph's logits differ from torch's by more than `tolerance`.
     """
     model = load_model(directory)
-    proto = _graph(model)
-    strip(proto)
-    save_graph(proto, path)
+    # An ONNX file is one protobuf message, and those end at 2 GiB.
+    if (size := 4 * sum(parameter.numel() for parameter in model.parameters())) >= LARGEST:
+        raise ModelError(
+            f"{directory} has {size / 2**30:.1f} GiB of weights in float32, and an ONNX graph takes less than "
+            "2; choose a smaller model"
+        )
+    try:
+        proto = _graph(model)
+        strip(proto)
+        save_graph(proto, path)
+    except Exception as error:  # the exporter raises whatever the model provokes
+        raise ModelError(
+            f"{directory} cannot be exported to ONNX ({type(error).__name__}); is it the architecture that "
+            "its config.json names?"
+        ) from error
     deviation = largest_deviation(model, path)
     if deviation > tolerance:
         path.unlink()

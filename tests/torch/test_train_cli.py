@@ -119,14 +119,15 @@ def test_classifier_trains_and_a_second_run_has_nothing_to_do(run: Run, tmp_path
     assert "finished already" in again.stderr
 
 
-def test_classifier_starts_from_a_model_of_a_hub(run: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("asked", ["someone/small", "someone/small@main"])
+def test_classifier_starts_from_a_model_of_a_hub(run: Run, tmp_path: Path, asked: str) -> None:
     """If this fails, a resumed run starts from what the hub's branch has become since, or from nothing."""
     write_splits(tmp_path / "texts")
     written = write_classifier(tmp_path / "published")
     options = {"data": "texts/train.tsv", "dev": "texts/dev.tsv", "epochs": 1, "threads": 1}
     with HubServer() as hub:
         commit = hub.add("someone/small", {path.name: path.read_bytes() for path in written.iterdir()})
-        command = ["classifier", "--base", "someone/small", "--out", "mine", *words(options)]
+        command = ["classifier", "--base", asked, "--out", "mine", *words(options)]
         done = run(*command, **hub.environment(tmp_path))
         assert done.returncode == 0, done.stderr
         assert "someone/small: its head is kept" in done.stderr
