@@ -56,8 +56,8 @@ def export_onnx(directory: Path, path: Path, *, tolerance: float = TOLERANCE) ->
     # An ONNX file is one protobuf message, and those end at 2 GiB.
     if (size := 4 * sum(parameter.numel() for parameter in model.parameters())) >= LARGEST:
         raise ModelError(
-            f"{directory} has {size / 2**30:.1f} GiB of weights in float32, and an ONNX graph takes less than "
-            "2; choose a smaller model"
+            f"{directory} has {size / 2**30:.1f} GiB of weights in float32, and an ONNX graph takes less "
+            "than 2; choose a smaller model"
         )
     try:
         proto = _graph(model)

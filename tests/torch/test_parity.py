@@ -154,8 +154,7 @@ def padding_on_the_left(input_ids: Ids, attention_mask: Ids) -> tuple[Ids, Ids]:
     return np.stack([ids for ids, _ in moved]), np.stack([mask for _, mask in moved])
 
 
-def _load(path: Path) -> Subject:
-    max_length = 512 if path != STARTER else _starter_length()
+def _load(path: Path, *, max_length: int = 512) -> Subject:
     return Subject(
         path=path,
         tokenizer=FastTokenizer(path / "tokenizer.json", max_length=max_length),
@@ -163,14 +162,6 @@ def _load(path: Path) -> Subject:
         torch=TorchEngine(path, threads=THREADS, pad_id=0),
         max_length=max_length,
     )
-
-
-def _starter_length() -> int:
-    from mlapi.models.manifest import read_manifest
-
-    length = read_manifest(STARTER).max_length
-    assert length is not None
-    return length
 
 
 def _random(out: Path, size: random_models.Size) -> Subject:
@@ -190,9 +181,16 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Subject:
 
 
 @pytest.fixture(scope="session")
-def starter() -> Subject:
-    """The model that the repository carries."""
-    return _load(STARTER)
+def starter(tmp_path_factory: pytest.TempPathFactory) -> Subject:
+    """The model that the repository carries, with the float32 graph that it leaves out."""
+    from mlapi.training.directory import write_transformers_directory
+    from mlapi.training.incoming import read_incoming
+
+    incoming = read_incoming(STARTER)
+    out = tmp_path_factory.mktemp("models") / "starter"
+    manifest = write_transformers_directory(incoming.model, incoming.tokenizer, out, name=incoming.name)
+    assert manifest.max_length is not None
+    return _load(out, max_length=manifest.max_length)
 
 
 @pytest.fixture(scope="session")
