@@ -1,4 +1,4 @@
-"""The figures of an evaluation, from indicator matrices: one row a text, one column a label, true where given.
+"""The figures of an evaluation, from indicator matrices: a row a text, a column a label, true where given.
 
 Labels that exclude each other give rows with a single true; the same formulas hold for those that do not.
 `docs/evaluation.md` says in words what each figure means.
@@ -118,8 +118,8 @@ def calibration_bins(
 ) -> list[Bin]:
     """Sort decisions into bins of equal width by their confidence (Guo et al. 2017).
 
-    With softmax a text is one decision, and its confidence the largest probability. With sigmoid each label of
-    each text is one, and its confidence the probability of what was decided: p, or 1 - p.
+    With softmax a text is one decision, and its confidence the largest probability. With sigmoid each label
+    of each text is one, and its confidence the probability of what was decided: p, or 1 - p.
     """
     given = decided(probabilities, activation)
     wide = probabilities.astype(np.float64)

@@ -47,9 +47,9 @@ def judge(
 ) -> Gate:
     """Hold a variant against the float32 one.
 
-    Accuracy is judged where at least 500 texts are labelled; agreement always, and noted where there are fewer
-    texts than that. Two answers agree when they give the same label; with sigmoid, when every label is on the
-    same side of 0.5.
+    Accuracy is judged where at least 500 texts are labelled; agreement always, and noted where there are
+    fewer texts than that. Two answers agree when they give the same label; with sigmoid, when every label is
+    on the same side of 0.5.
 
     Args:
         reference: What float32 says of the gate texts.
@@ -63,7 +63,7 @@ def judge(
         What goes into the manifest.
 
     Raises:
-        GateFailed: The variant loses more than 0.5 points of accuracy, or agrees on fewer than 99 % of labels.
+        GateFailed: The variant loses more than 0.5 points of accuracy, or agrees on under 99 % of the labels.
         DataError: Gate and calibration share texts, or a label is not one that the model can give.
         ValueError: The scores are not those of these texts.
     """
@@ -122,8 +122,8 @@ def check_disjoint(calibration: TextSet, gate: TextSet) -> None:
         lines = ", ".join(map(str, shared[:NAMED_LINES])) + (", …" if len(shared) > NAMED_LINES else "")
         raise DataError(
             f"{gate.name} shares {len(shared)} of its {len(gate.texts)} texts with {calibration.name} (line "
-            f"{lines} of {gate.name}): a gate judges by texts that the calibration has not seen; take them out "
-            "of one of the two"
+            f"{lines} of {gate.name}): a gate judges by texts that the calibration has not seen; take them "
+            "out of one of the two"
         )
 
 
