@@ -42,8 +42,6 @@ class OnnxEngine:
         options.inter_op_num_threads = 1
         # Spinning threads would burn the CPU that tokenisation and the event loop need on a small machine.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # Our int8 graphs have signed activations, whose products it leaves in floats on x86 unless told so.
-        options.add_session_config_entry("session.qdqisint8allowed", "1")
         options.log_severity_level = 3
         try:
             self._session = onnxruntime.InferenceSession(

@@ -22,6 +22,7 @@ from mlapi.training.graph import (
     input_names,
     save_graph,
     strip,
+    unsigned_activations,
 )
 from mlapi.training.quiet import quiet
 from mlapi.training.sensitivity import deviation, probabilities
@@ -151,6 +152,7 @@ class Quantizer:
                 "--variants torch-fp32,onnx-fp32,openvino-fp32"
             ) from error
         dequantize_after_gather(proto)
+        unsigned_activations(proto)
         drop_unused(proto)
         strip(proto)
         return proto
