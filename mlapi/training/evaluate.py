@@ -46,8 +46,9 @@ class Report:
         threads: CPU threads of an engine call.
         reference: The float32 variant that the others were compared with, or None.
         evaluations: Of each variant that could be run, in the manifest's order.
-        unavailable: Why a variant was not run, where its engine is not installed.
-        failed: Why a variant was not run, where this machine does not give its recorded answers.
+        unavailable: Why a variant was not run, where its engine is not installed. Beside those asked for, the
+            float32 ones where none of them can be run.
+        failed: The same, where this machine does not give the variant's recorded answers.
     """
 
     manifest: Manifest
@@ -87,6 +88,8 @@ def evaluate(
     if not done:
         raise runs.errors[wanted[0]]
     reference = runs.reference(directory.manifest)
+    # Without a reference, the reader needs to know what stands in the way of each that could be one.
+    asked = wanted if reference is not None else [*dict.fromkeys([*wanted, *_floats(directory.manifest)])]
     return Report(
         manifest=directory.manifest,
         texts=texts,
@@ -98,8 +101,8 @@ def evaluate(
             )
             for name in done
         ),
-        unavailable=runs.reasons(wanted, unavailable=True),
-        failed=runs.reasons(wanted, unavailable=False),
+        unavailable=runs.reasons(asked, unavailable=True),
+        failed=runs.reasons(asked, unavailable=False),
     )
 
 
@@ -163,6 +166,12 @@ def _named(directory: ModelDirectory, variants: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def _floats(manifest: Manifest) -> list[str]:
+    """Return the float32 variants, the preferred reference first."""
+    floats = [name for name, variant in manifest.variants.items() if variant.precision == "fp32"]
+    return sorted(floats, key=lambda name: REFERENCES.index(manifest.variants[name].engine))
+
+
 class _Runs:
     """Runs each variant once, one at a time in memory, and keeps what came of it."""
 
@@ -191,8 +200,7 @@ class _Runs:
 
     def reference(self, manifest: Manifest) -> Scores | None:
         """Return the scores of the first float32 variant that can be run, if need be by running it."""
-        floats = [name for name, variant in manifest.variants.items() if variant.precision == "fp32"]
-        for name in sorted(floats, key=lambda name: REFERENCES.index(manifest.variants[name].engine)):
+        for name in _floats(manifest):
             self.score(name, singles=0)
             if name in self.scores:
                 return self.scores[name]

@@ -45,7 +45,9 @@ def draw_reliability(quality: Quality, path: Path, *, title: str) -> None:
     width = 0.92 / len(quality.bins)
     figure = _figure(5.6, 6.0)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    upper.plot([0, 1], [0, 1], color="0.5", linestyle="--", linewidth=1, label="confidence = accuracy")
+    upper.plot(
+        [0, 1], [0, 1], color="0.5", linestyle="--", linewidth=1, zorder=3, label="confidence = accuracy"
+    )
     upper.bar(
         centres, [each.accuracy for each in filled], width, color="tab:blue", label="accuracy in the bin"
     )

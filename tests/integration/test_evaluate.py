@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mlapi.models.manifest import read_manifest
-from tests.support.http_server import run_cli
+from tests.support.http_server import REPOSITORY, run_cli
 from tests.support.model_directory import make_tiny_model
 
 if TYPE_CHECKING:
@@ -66,7 +66,41 @@ def test_named_variants_alone_are_evaluated(model: Path, data: Path) -> None:
     """If it fails, one waits for variants that nobody asked about."""
     arguments = ("model", "evaluate", str(model), "--data", str(data), "--json", "-")
     done = run_cli(*arguments, "--variant", "openvino-fp32")
-    assert list(json.loads(done.stdout)["variants"]) == ["openvino-fp32"]
+    report = json.loads(done.stdout)
+    assert list(report["variants"]) == ["openvino-fp32"]
+    assert report["reference"] == "onnx-fp32"
+    assert report["variants"]["openvino-fp32"]["closeness"]["agreement"] == 1.0
+
+
+def test_missing_reference_is_explained(tmp_path: Path, data: Path) -> None:
+    """If it fails, a column of dashes does not say what stands in the way of a comparison with float32."""
+    variants = {"onnx-fp32": 3.0, "openvino-int8": 0.0}
+    path = make_tiny_model(tmp_path / "broken", variants=variants).path
+    done = run_cli("model", "evaluate", str(path), "--data", str(data), "--variant", "openvino-int8")
+    assert done.returncode == 1
+    assert "no float32 variant can be run here" in done.stdout
+    assert "wrong, not evaluated: onnx-fp32: " in done.stdout
+
+
+def test_the_starter_is_evaluated_as_it_is_served(data: Path) -> None:
+    """If it fails, the command's first example does not work in an environment without torch."""
+    arguments = ("model", "evaluate", str(REPOSITORY / "models/starter"), "--data", str(data), "--json", "-")
+    done = run_cli(*arguments, "--variant", "auto", "--variant", "onnx-int8")
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)["variants"]
+    assert {"onnx-int8", "openvino-int8"} >= set(figures) >= {"onnx-int8"}
+    assert figures["onnx-int8"]["quality"]["correct"] >= 3
+    assert done.stderr == ""
+
+
+def test_progress_and_text_stay_out_of_standard_error(model: Path, tmp_path: Path) -> None:
+    """If it fails, a log that captures standard error holds what people wrote."""
+    data = tmp_path / "private.tsv"
+    data.write_text("sentence\tlabel\nmy secret illness\t1\nmore secrets\tperhaps\n", encoding="utf-8")
+    done = run_cli("model", "evaluate", str(model), "--data", str(data))
+    assert done.returncode == 1
+    assert "private.tsv, line 3" in done.stderr
+    assert "secret" not in done.stdout + done.stderr
 
 
 def test_accuracies_are_recorded_where_asked(model: Path, data: Path) -> None:
