@@ -117,11 +117,11 @@ def test_notes_of_the_tools_are_stripped() -> None:
 def test_signed_activations_become_unsigned_with_the_same_numbers() -> None:
     """If it fails, ONNX Runtime computes int8 several times slower on x86, or something else altogether."""
     constants: dict[str, NDArray[Any]] = {
-        "scale": np.float32(0.05),
-        "zero": np.int8(-7),
+        "scale": np.array(0.05, dtype=np.float32),
+        "zero": np.array(-7, dtype=np.int8),
         "weights": TABLE,
-        "weight_scale": np.float32(0.01),
-        "weight_zero": np.int8(0),
+        "weight_scale": np.array(0.01, dtype=np.float32),
+        "weight_zero": np.array(0, dtype=np.int8),
     }
     nodes = [
         helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"]),
@@ -134,7 +134,7 @@ def test_signed_activations_become_unsigned_with_the_same_numbers() -> None:
         "product",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["rows", 5])],
         [helper.make_tensor_value_info("out", TensorProto.FLOAT, ["rows", 3])],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
     # From far below what the scale holds to far above it.
