@@ -46,10 +46,10 @@ def draw_reliability(quality: Quality, path: Path, *, title: str) -> None:
     figure = _figure(5.6, 6.0)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     upper.plot(
-        [0, 1], [0, 1], color="0.5", linestyle="--", linewidth=1, zorder=3, label="confidence = accuracy"
+        [0, 1], [0, 1], color="0.25", linestyle="--", linewidth=1, zorder=3, label="confidence = accuracy"
     )
     upper.bar(
-        centres, [each.accuracy for each in filled], width, color="tab:blue", label="accuracy in the bin"
+        centres, [each.accuracy for each in filled], width, color="#9ecae1", label="accuracy in the bin"
     )
     upper.plot(
         [each.confidence for each in filled],
@@ -61,15 +61,12 @@ def draw_reliability(quality: Quality, path: Path, *, title: str) -> None:
         label="at the bin's mean confidence",
     )
     upper.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="accuracy")
-    upper.set_title(_plain(title), fontsize=10)
-    upper.legend(
-        loc="upper left",
-        fontsize=8,
-        title=f"expected calibration error {100 * quality.calibration_error:.1f} %\n"
-        f"accuracy {100 * quality.accuracy:.1f} % of {quality.total:,} texts",
-        title_fontsize=9,
-        alignment="left",
+    upper.set_title(
+        f"{_plain(title)}\naccuracy {100 * quality.accuracy:.1f} % of {quality.total:,} texts, expected "
+        f"calibration error {100 * quality.calibration_error:.1f} %",
+        fontsize=10,
     )
+    figure.legend(loc="outside lower center", ncols=3, fontsize=8, frameon=False)
     counts = [each.count for each in filled]
     lower.bar(centres, counts, width, color="0.6")
     for centre, count in zip(centres, counts, strict=True):
