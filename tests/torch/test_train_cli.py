@@ -160,7 +160,7 @@ def test_classifier_starts_from_a_bare_encoder_of_a_hub(run: Run, tmp_path: Path
         ({"base": "texts"}, "texts has no readable config.json"),
         ({"out": "texts"}, "texts is there and is not a model directory"),
         ({"dev": "nowhere.tsv"}, "nowhere.tsv cannot be read"),
-        ({"labels": "NO"}, "texts/train.tsv, line "),
+        ({"labels": "NO"}, "--labels: 'NO' does not name two or more different labels"),
         ({"precision": "fp16"}, "--precision fp16 needs a GPU"),
     ],
 )
