@@ -8,7 +8,7 @@ SHELL := /bin/bash
 # alone, because some shells export a variable of that name.
 PORT ?=
 SERVE = $(if $(filter command,$(firstword $(origin HOST))),--host $(HOST)) $(if $(PORT),--port $(PORT))
-# Passed on to pytest by test, test-torch and test-hub, to measure and bench, and to `poetry lock` by lock.
+# Passed on to pytest by the test targets, to measure and bench, and to `poetry lock` by lock.
 ARGS ?=
 # The interpreter to build the environments with; empty: the first on PATH that is new enough.
 PYTHON ?=
@@ -21,10 +21,10 @@ SHELL_SCRIPTS = .ci/run $(shell find . -name '*.sh' -not -path './.venv*' -not -
 # What is there of mypy's targets: a fresh project may not have them all.
 TYPED = $(wildcard mlapi tests scripts bench ui)
 
-.PHONY: help serve test test-torch test-hub check measure bench format lock clean venv venv-dev venv-torch
+.PHONY: help serve test test-torch test-hub test-containers check measure bench format lock clean venv venv-dev venv-torch
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo '  Variables: HOST and PORT (serve), ARGS (tests, measure, bench, lock), PYTHON (interpreter, 3.11 or newer)'
 
@@ -39,6 +39,9 @@ test-torch: venv-torch  ## Run the tests that need torch (training, export, the 
 
 test-hub: venv-torch  ## Run the tests that need the real model hub; the first run downloads its default model
 	@.venv-torch/bin/python -m pytest -m hub $(ARGS)
+
+test-containers: venv-dev  ## Run the tests that need a container engine: the image, and the pods of the rendered manifests
+	@.venv-dev/bin/python -m pytest -m container -rs $(ARGS)
 
 check: venv-dev  ## Lint, types, import rules, shell scripts, lock file, settings table
 	@echo 'ruff check' && .venv-dev/bin/ruff check --quiet .
