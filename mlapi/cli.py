@@ -1,4 +1,4 @@
-"""`mlapi serve | predict | model … | train …`: one command for everything that is done with the service.
+"""`mlapi serve | predict | wait … | model … | train …`: one command for all that is done with the service.
 
 What a command needs is imported inside it, so that `--help` answers at once and no command needs what only
 another one uses.
@@ -18,6 +18,7 @@ from mlapi.errors import MlapiError
 from mlapi.flags import ModelOption, ThreadsOption, VariantOption, settings_from
 from mlapi.model_cli import model_app
 from mlapi.training.cli import train_app
+from mlapi.wait_cli import wait_app
 
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
@@ -30,6 +31,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
+app.add_typer(wait_app, name="wait")
 app.add_typer(model_app, name="model")
 app.add_typer(train_app, name="train")
 

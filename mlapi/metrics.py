@@ -19,8 +19,9 @@ HTTP_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5,
 class Metrics:
     """The service's own metrics, in a registry of their own so that two apps in one process do not clash.
 
-    In multiprocess mode queue gauges are summed over the live workers, the others are the largest of them;
-    counters and histograms are summed over all workers that ever were.
+    In multiprocess mode queue gauges are summed over the live workers, the state of the cache is the worst of
+    theirs, the other gauges are the largest; counters and histograms are summed over all workers that ever
+    were.
     """
 
     def __init__(self) -> None:
@@ -75,6 +76,7 @@ class Metrics:
             "mlapi_cache_events", "What happened in the caches.", ["event"], registry=registry
         )
         self._cache_event: dict[str, Counter] = {}  # looking a label up costs more than counting
+        self._cache_up: Gauge | None = None
         self._model = Gauge(
             "mlapi_model",
             "1 for the model that answers.",
@@ -132,6 +134,17 @@ class Metrics:
         if child is None:
             child = self._cache_event[event] = self._cache_events.labels(event)
         child.inc(count)
+
+    def cache_up(self, up: bool) -> None:  # noqa: FBT001 - a callback's one argument
+        """Note whether Redis is of use. Before the first call, so without Redis, the metric is not there."""
+        if self._cache_up is None:
+            self._cache_up = Gauge(
+                "mlapi_cache_up",
+                "Whether Redis answers and allows lookups: 1 or 0.",
+                multiprocess_mode="livemin",
+                registry=self.registry,
+            )
+        self._cache_up.set(up)
 
     def model_loaded(self, info: ModelInfo, *, threads: int, cpus: int) -> None:
         """Note which model answers, with how many threads, and how many CPUs there are for them."""

@@ -56,6 +56,10 @@ class TextEngine(Protocol):
 class Cache(Protocol):
     """Stores encoded predictions. Never raises: a failure is a miss, or a write that did not happen."""
 
+    def start(self) -> None:
+        """Begin what goes on beside the lookups. Needs a running event loop; lookups do not need it."""
+        ...
+
     async def get_many(self, keys: Sequence[CacheKey]) -> list[bytes | None]:
         """Look all keys up at once; None in the place of each that is not there."""
         ...

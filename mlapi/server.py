@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 ADVICE = {
-    errno.EADDRINUSE: "stop what listens there, or choose another port with --port (make serve PORT=8001)",
-    errno.EACCES: "choose a port above 1023 with --port (make serve PORT=8001)",
+    errno.EADDRINUSE: "stop what listens there, or choose another port with {}",
+    errno.EACCES: "choose a port above 1023 with {}",
 }
+PORT_SETTING = "--port (make serve PORT=8001)"
+METRICS_SETTING = "MLAPI_METRICS_PORT"
 
 EXIT_OK = 0
 EXIT_UNFIT = 3
@@ -36,12 +38,13 @@ KEEP_ALIVE_S = 75
 """Idle seconds before a connection is closed: longer than a proxy's, so that the proxy closes first."""
 
 
-def bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int, *, setting: str = PORT_SETTING) -> socket.socket:
     """Open the listening socket.
 
     Args:
         host: Name or address.
         port: Port; 0 takes a free one.
+        setting: What chooses the port, for the message.
 
     Raises:
         ConfigurationError: Taken, not allowed, or no such address; says which setting to change.
@@ -55,6 +58,7 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         advice = ADVICE.get(error.errno or 0, "choose another address with --host (make serve HOST=…)")
+        advice = advice.format(setting)
         raise ConfigurationError(
             f"cannot listen on {host}:{port}: {error.strerror or error}; {advice}"
         ) from None

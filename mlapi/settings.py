@@ -57,6 +57,10 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
     """Port to listen on; 0 takes a free one and logs it."""
 
+    metrics_port: int | None = Field(default=None, ge=0, le=65535)
+    """Port for /metrics alone, which then is no longer on the main port; 0 takes a free one and logs it. By
+    default /metrics is on the main port."""
+
     workers: Positive = 1
     """Server processes. In a cluster leave it at 1 and scale pods."""
 
@@ -70,6 +74,16 @@ class Settings(BaseSettings):
         default=None, validation_alias=AliasChoices("MLAPI_REDIS_PASSWORD", "REDIS_PASSWORD")
     )
     """Password of Redis, where it does not stand in the URL. Also read from `REDIS_PASSWORD`."""
+
+    redis_password_file: Path | None = Field(
+        default=None, validation_alias=AliasChoices("MLAPI_REDIS_PASSWORD_FILE", "REDIS_PASSWORD_FILE")
+    )
+    """File that holds the password of Redis, in place of the above. It is read at every login, so that a new
+    password needs no restart. Also read from `REDIS_PASSWORD_FILE`."""
+
+    redis_ca_file: Path | None = None
+    """File of certificates (PEM) that are trusted to sign that of a `rediss://` server, in place of the
+    system's."""
 
     cache_entries: int = Field(default=50_000, ge=0)
     """Predictions kept in the process (about 0.4 kB each), in front of Redis if there is one; 0 for none."""
@@ -128,6 +142,17 @@ class Settings(BaseSettings):
     drain_timeout_s: Seconds = 30.0
     """Seconds after that grace in which requests under way may finish."""
 
+    wait_timeout_s: Seconds = 30.0
+    """Seconds that `mlapi wait dns` and `mlapi wait redis` wait, together, before the pod starts without
+    Redis."""
+
+    wait_deadline_file: Path | None = None
+    """File by which the two share that time: `wait dns` writes its end there, `wait redis` reads it. Without
+    the file each takes the whole time."""
+
+    termination_log: Path = Path("/dev/termination-log")
+    """File into which they write why they gave up, where it exists."""
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe messages to log."""
 
@@ -136,6 +161,25 @@ class Settings(BaseSettings):
 
     access_log: bool = False
     """Log one line per request: method, route, status, time and request id, never a text."""
+
+    @model_validator(mode="after")
+    def _agrees_on_redis(self) -> Self:
+        if (
+            self.redis_password_file is not None
+            and self.redis_password
+            and self.redis_password.get_secret_value()
+        ):
+            raise ValueError(
+                "the password of Redis is given twice: set MLAPI_REDIS_PASSWORD (or REDIS_PASSWORD) or "
+                "MLAPI_REDIS_PASSWORD_FILE (or REDIS_PASSWORD_FILE), not both"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _has_two_ports(self) -> Self:
+        if self.metrics_port == self.port != 0:
+            raise ValueError(f"metrics_port must not be port ({self.port}): leave it out, or choose another")
+        return self
 
     @model_validator(mode="after")
     def _fits_the_queue(self) -> Self:

@@ -3,7 +3,7 @@
 Each worker is this program again, serving the socket it inherited. A worker that ends is replaced, at most
 once a second; one whose model is unfit ends them all. Their metrics are added up by prometheus_client's
 multiprocess mode: every worker writes to files in a directory of this supervisor, and whichever worker is
-scraped reads them all.
+scraped reads them all. Where metrics have a port of their own, the supervisor serves them.
 """
 
 from __future__ import annotations
@@ -11,15 +11,17 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import struct
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlapi.metrics_server import serving_metrics
 from mlapi.server import EXIT_OK, EXIT_UNFIT
+from mlapi.worker_metrics import WorkerMetrics
 
 if TYPE_CHECKING:
     import socket
@@ -30,12 +32,15 @@ logger = logging.getLogger(__name__)
 
 POLL_S = 0.1
 RESTART_PAUSE_S = 1.0
-RETIRED = "retired"
-"""Stands for all ended workers in the names of metric files, where a living worker's process id stands."""
 
 
 def supervise(
-    listener: socket.socket, environment: Mapping[str, str], *, workers: int, patience: float
+    listener: socket.socket,
+    environment: Mapping[str, str],
+    *,
+    workers: int,
+    patience: float,
+    metrics_listener: socket.socket | None = None,
 ) -> int:
     """Run workers until a signal ends them.
 
@@ -44,19 +49,22 @@ def supervise(
         environment: The workers' whole environment.
         workers: How many.
         patience: Seconds after a signal until workers that still run are killed.
+        metrics_listener: Bound socket to serve all workers' metrics on; without it each worker serves them.
 
     Returns:
         The exit status for this process.
     """
     with tempfile.TemporaryDirectory(prefix="mlapi-metrics-") as directory:
+        metrics = WorkerMetrics(Path(directory))
         supervisor = Supervisor(
-            listener, {**environment, "PROMETHEUS_MULTIPROC_DIR": directory}, metrics=Path(directory)
+            listener, {**environment, "PROMETHEUS_MULTIPROC_DIR": directory}, metrics=metrics
         )
         previous = {
             number: signal.signal(number, supervisor.on_signal) for number in (signal.SIGTERM, signal.SIGINT)
         }
         try:
-            return supervisor.run(workers, patience=patience)
+            with serving_metrics(metrics_listener, metrics) if metrics_listener else nullcontext():
+                return supervisor.run(workers, patience=patience)
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
@@ -65,7 +73,9 @@ def supervise(
 class Supervisor:
     """Starts, watches, replaces and stops worker processes."""
 
-    def __init__(self, listener: socket.socket, environment: Mapping[str, str], *, metrics: Path) -> None:
+    def __init__(
+        self, listener: socket.socket, environment: Mapping[str, str], *, metrics: WorkerMetrics
+    ) -> None:
         """Keep what workers need; `run` starts them."""
         self._listener = listener
         self._environment = environment
@@ -114,7 +124,7 @@ class Supervisor:
             return
         for worker in ended:
             logger.error("worker %d ended with status %s; starting another", worker.pid, worker.returncode)
-            retire_metrics(self._metrics, worker.pid)
+            self._metrics.retire(worker.pid)
             self._workers.remove(worker)
         time.sleep(RESTART_PAUSE_S)
         self._workers += [self._start() for _ in ended]
@@ -128,36 +138,6 @@ class Supervisor:
         end = time.monotonic() + patience
         while time.monotonic() < end and any(worker.poll() is None for worker in self._workers):
             time.sleep(POLL_S)
-
-
-def retire_metrics(directory: Path, pid: int) -> None:
-    """Fold an ended worker's counters into one file for all ended workers, and drop its gauges.
-
-    Without this, every worker that was ever replaced would leave files that each scrape reads; and without
-    keeping the counts, every counter would step back.
-
-    Args:
-        directory: Of prometheus_client's multiprocess mode.
-        pid: Process id of the ended worker.
-    """
-    from prometheus_client.mmap_dict import MmapedDict
-
-    for kind in ("counter", "histogram", "summary"):
-        path = directory / f"{kind}_{pid}.db"
-        if not path.exists():
-            continue
-        try:
-            values = list(MmapedDict.read_all_values_from_file(str(path)))
-        except (struct.error, RuntimeError, ValueError):
-            logger.warning("the metrics of worker %d were cut off when it ended; they are dropped", pid)
-            values = []
-        total = MmapedDict(str(directory / f"{kind}_{RETIRED}.db"))
-        for key, value, timestamp, _ in values:
-            total.write_value(key, total.read_value(key)[0] + value, timestamp)
-        total.close()
-        path.unlink()
-    for path in directory.glob(f"gauge_*_{pid}.db"):
-        path.unlink()
 
 
 def worker_environment(settings: Mapping[str, str]) -> dict[str, str]:

@@ -9,20 +9,26 @@ notifications) the pool hands out connections that hold unread data.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mlapi.cache.events import ignore_event
 from mlapi.cache.health import Health
+from mlapi.cache.protocol import pack
+from mlapi.cache.trust import Trust
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from redis.asyncio import Connection, SSLConnection, UnixDomainSocketConnection
 
-    from mlapi.cache.address import CacheAddress
+    from mlapi.cache.access import RedisAccess
     from mlapi.cache.events import CacheEvent, OnEvent
 
     AnyConnection = Connection | SSLConnection | UnixDomainSocketConnection
+
+PING_ATTEMPTS = 2
+"""One late reply is no outage: the event loop itself may have been held up."""
 
 
 class RedisConnections:
@@ -34,37 +40,37 @@ class RedisConnections:
 
     def __init__(
         self,
-        address: CacheAddress,
+        access: RedisAccess,
         *,
-        password: str | None = None,
         connect_timeout_s: float,
         max_connections: int,
         on_event: OnEvent = ignore_event,
+        on_change: Callable[[], None] | None = None,
     ) -> None:
-        """Keep the address; nothing connects here.
+        """Keep the access; nothing connects here.
 
         Args:
-            address: Where Redis is; of kind `tcp` or `unix`.
-            password: Comes before the address's own.
+            access: Where Redis is and how to get in; of kind `tcp` or `unix`.
             connect_timeout_s: Seconds for one attempt to connect.
             max_connections: How many exchanges run at once; more wait their turn.
             on_event: Told of exchanges that failed.
+            on_change: Called when `health` has changed.
         """
         # Here, not at the first lookup, which has less time than the import takes.
         import redis.asyncio  # noqa: F401
 
-        self._address = address
+        self._access = access
+        self._trust = Trust(access)
+        self._connect_timeout_s = connect_timeout_s
+        address = access.address
         self._options: dict[str, Any] = {
             "db": address.db,
-            "username": address.username,
-            "password": password or address.password,
             # Deadlines belong to `exchange`: a timeout in every write costs a task each.
             "socket_timeout": None,
             "socket_connect_timeout": connect_timeout_s,
             "protocol": 2,
             "driver_info": None,  # spares two commands per connection
         }
-        self._tls: Any = None
         self._idle: list[AnyConnection] = []
         self._slots = asyncio.Semaphore(max_connections)
         self._closed = False
@@ -72,6 +78,7 @@ class RedisConnections:
         self.health = Health(
             well=f"Redis at {address.redacted} answers again",
             ill=f"Redis at {address.redacted} does not answer, the service goes on without it",
+            on_change=on_change,
         )
 
     async def exchange(self, commands: Sequence[bytes], *, timeout_s: float) -> list[object] | None:
@@ -89,22 +96,50 @@ class RedisConnections:
             async with asyncio.timeout(timeout_s), self._slots:
                 replies = await self._exchange(commands)
         except Exception as error:  # noqa: BLE001 - whatever it is, the service goes on without Redis
-            # The others go to the same server: waiting for each to fail would cost one timeout apiece.
-            await self._discard_idle()
-            self.health.failed(error)
-            self._on_event(_failure(error), 1)
+            await self._failed(error)
             return None
         self.health.succeeded()
         return replies
+
+    async def ping(self, *, timeout_s: float) -> None:
+        """Find out whether Redis answers as fast as an exchange needs it, and note it in `health`.
+
+        Args:
+            timeout_s: Seconds for the reply. A connection, where none is idle, has a time of its own.
+        """
+        failure: Exception | None = None
+        for _ in range(PING_ATTEMPTS):
+            try:
+                async with asyncio.timeout(self._connect_timeout_s) as limit, self._slots:
+                    await self._exchange([pack(b"PING")], connected=partial(_reschedule, limit, timeout_s))
+            except Exception as error:  # noqa: BLE001 - as in `exchange`
+                failure = error
+                await self._discard_idle()
+            else:
+                self.health.succeeded()
+                return
+        if failure is not None:
+            await self._failed(failure)
 
     async def aclose(self) -> None:
         """Close the idle connections now, and those in use when their exchange is over."""
         self._closed = True
         await self._discard_idle()
 
-    async def _exchange(self, commands: Sequence[bytes]) -> list[object]:
+    async def _failed(self, error: Exception) -> None:
+        # The others go to the same server: waiting for each to fail would cost one timeout apiece.
+        await self._discard_idle()
+        self.health.failed(error)
+        self._on_event(_failure(error), 1)
+
+    async def _exchange(
+        self, commands: Sequence[bytes], *, connected: Callable[[], None] | None = None
+    ) -> list[object]:
         connection = await self._take()
         try:
+            if connected is not None:
+                await connection.connect()  # type: ignore[no-untyped-call]
+                connected()
             await connection.send_packed_command(commands)
             replies = [await _reply(connection) for _ in commands]
         except BaseException:
@@ -131,23 +166,20 @@ class RedisConnections:
     def _make(self) -> AnyConnection:
         from redis.asyncio import Connection, SSLConnection, UnixDomainSocketConnection
 
-        address = self._address
+        address = self._access.address
+        username, password = self._access.login()
+        options = {**self._options, "username": username, "password": password}
         if address.kind == "unix":
-            return UnixDomainSocketConnection(path=address.path, **self._options)
+            return UnixDomainSocketConnection(path=address.path, **options)
         if not address.tls:
-            return Connection(host=address.host, port=address.port, **self._options)
-        connection = SSLConnection(host=address.host, port=address.port, **self._options)
-        # One TLS context for all: each would load the system's certificates anew, on the event loop.
-        self._tls = connection.ssl_context = self._tls or connection.ssl_context
+            return Connection(host=address.host, port=address.port, **options)
+        connection = SSLConnection(host=address.host, port=address.port, **options)
+        connection.ssl_context.context = self._trust.context()
         return connection
 
 
-def pack(*parts: bytes) -> bytes:
-    """Return a command as Redis reads it: an array of bulk strings.
-
-    Source: the Redis serialization protocol, https://redis.io/docs/latest/develop/reference/protocol-spec/.
-    """
-    return b"".join([b"*%d\r\n" % len(parts), *[b"$%d\r\n%b\r\n" % (len(part), part) for part in parts]])
+def _reschedule(limit: asyncio.Timeout, seconds: float) -> None:
+    limit.reschedule(asyncio.get_running_loop().time() + seconds)
 
 
 async def _reply(connection: AnyConnection) -> object:

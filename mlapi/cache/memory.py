@@ -49,6 +49,9 @@ class MemoryCache:
         """`ok`, or `off` where the cache keeps nothing."""
         return "ok" if self._max_entries > 0 else "off"
 
+    def start(self) -> None:
+        """Do nothing: there is nothing to watch."""
+
     def get_local(self, keys: Sequence[CacheKey]) -> list[bytes | None]:
         """Look all keys up, without an `await`; None in the place of each that is not there."""
         if self._max_entries <= 0 or not keys:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlapi.cache.connections import RedisConnections, pack
+from mlapi.cache.connections import RedisConnections
 from mlapi.cache.events import ignore_event
 from mlapi.cache.health import Health
+from mlapi.cache.heartbeat import INTERVAL_S, Heartbeat
+from mlapi.cache.protocol import pack
 from mlapi.cache.writer import RedisWriter
+from mlapi.types import CacheKey
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from mlapi.cache.address import CacheAddress
+    from mlapi.cache.access import RedisAccess
     from mlapi.cache.events import OnEvent
-    from mlapi.types import CacheKey
+
+PROBE = CacheKey(b"mlapi:probe")
+"""Looked up to learn whether lookups are allowed; never written."""
 
 WRITE_TIMEOUT_S = 1.0
 """Seconds that one write may take: nobody waits for it, but entries pile up behind it."""
@@ -28,9 +33,8 @@ class RedisCache:
 
     def __init__(
         self,
-        address: CacheAddress,
+        access: RedisAccess,
         *,
-        password: str | None = None,
         ttl_s: int,
         ttl_jitter: float = 0.1,
         timeout_s: float = 0.1,
@@ -38,13 +42,14 @@ class RedisCache:
         chunk: int = 1_000,
         max_pending: int = 10_000,
         max_connections: int = 16,
+        heartbeat_s: float = INTERVAL_S,
         on_event: OnEvent = ignore_event,
+        on_status: Callable[[bool], None] = lambda _up: None,
     ) -> None:
         """Keep the settings; nothing connects here.
 
         Args:
-            address: Where Redis is; of kind `tcp` or `unix`.
-            password: Comes before the address's own.
+            access: Where Redis is and how to get in; of kind `tcp` or `unix`.
             ttl_s: Seconds that an entry lives, at least 1.
             ttl_jitter: Fraction, from 0 to below 1, by which each entry's life is randomly longer or shorter,
                 so that what was written together does not expire together.
@@ -53,22 +58,29 @@ class RedisCache:
             chunk: Keys in one MGET, and entries in one write.
             max_pending: Entries that wait to be written; more are dropped.
             max_connections: How many exchanges with Redis run at once; more wait their turn.
+            heartbeat_s: Seconds between two looks at how Redis is, without traffic.
             on_event: Told of hits, misses, failures, writes and drops.
+            on_status: Told whether Redis is of use, as `status` has it: once that is known, and at each
+                change.
         """
         self._timeout_s = timeout_s
         self._chunk = chunk
         self._on_event = on_event
         self._closed = False
+        self._on_status = on_status
+        self._told: bool | None = None
+        self._lookups_allowed = False
+        place = access.address.redacted
         self._connections = RedisConnections(
-            address,
-            password=password,
+            access,
             connect_timeout_s=connect_timeout_s,
             max_connections=max_connections,
             on_event=on_event,
+            on_change=self._tell,
         )
         self._writer = RedisWriter(
             self._connections,
-            place=address.redacted,
+            place=place,
             ttl_s=ttl_s,
             ttl_jitter=ttl_jitter,
             timeout_s=connect_timeout_s + WRITE_TIMEOUT_S,
@@ -77,9 +89,11 @@ class RedisCache:
             on_event=on_event,
         )
         self._reads = Health(
-            well=f"Redis at {address.redacted} allows lookups again",
-            ill=f"Redis at {address.redacted} refuses lookups",
+            well=f"Redis at {place} allows lookups again",
+            ill=f"Redis at {place} refuses lookups",
+            on_change=self._tell,
         )
+        self._heartbeat = Heartbeat(self._check, interval_s=heartbeat_s)
 
     @property
     def status(self) -> str:
@@ -87,6 +101,10 @@ class RedisCache:
         if self._closed:
             return "off"
         return "ok" if self._connections.health.ok and self._reads.ok else "down"
+
+    def start(self) -> None:
+        """Look now and then how Redis is, from now on. Needs a running event loop."""
+        self._heartbeat.start()
 
     async def get_many(self, keys: Sequence[CacheKey]) -> list[bytes | None]:
         """Look all keys up in one round trip; None for each that is not there or could not be read."""
@@ -114,8 +132,25 @@ class RedisCache:
     async def aclose(self) -> None:
         """Write what is pending, for about two seconds at most, and close the connections."""
         self._closed = True
+        await self._heartbeat.aclose()
         await self._writer.aclose()
         await self._connections.aclose()
+
+    async def _check(self) -> None:
+        await self._connections.ping(timeout_s=self._timeout_s)
+        if self._connections.health.ok and not self._lookups_allowed:
+            # Whoever may ask for a PONG may still be refused lookups. No more of these once one went through:
+            # each counts as a miss in Redis's own figures.
+            replies = await self._connections.exchange([pack(b"MGET", PROBE)], timeout_s=self._timeout_s)
+            if replies is not None:
+                self._values([[PROBE]], replies)
+        self._tell()
+
+    def _tell(self) -> None:
+        up = self.status == "ok"
+        if up is not self._told and not self._closed:
+            self._told = up
+            self._on_status(up)
 
     def _values(self, chunks: Sequence[Sequence[CacheKey]], replies: Sequence[object]) -> list[bytes | None]:
         """Put the replies together; a refused chunk is a chunk of misses."""
@@ -127,6 +162,7 @@ class RedisCache:
             else:
                 values += [None] * len(chunk)
                 refusal = reply if isinstance(reply, Exception) else TypeError()
+        self._lookups_allowed = refusal is None
         if refusal is None:
             self._reads.succeeded()
         else:

@@ -34,6 +34,11 @@ class TieredCache:
         """The far cache's: `ok`, `down` or `off`."""
         return self._far.status
 
+    def start(self) -> None:
+        """Start both."""
+        self._near.start()
+        self._far.start()
+
     async def get_many(self, keys: Sequence[CacheKey]) -> list[bytes | None]:
         """Look all keys up; gives way to other tasks only when the near cache lacks one of them."""
         values = self._near.get_local(keys)

@@ -7,9 +7,9 @@ import random
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from mlapi.cache.connections import pack
 from mlapi.cache.events import ignore_event
 from mlapi.cache.health import Health
+from mlapi.cache.protocol import pack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

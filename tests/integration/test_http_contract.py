@@ -300,7 +300,7 @@ def test_a_model_that_cannot_be_loaded(error: Exception, caplog: pytest.LogCaptu
 
     with HttpServer(classifier=load, wait=False) as server:
         assert server.join() == EXIT_UNFIT
-    assert [record.levelname for record in caplog.records if record.name == "mlapi.main"] == ["ERROR"]
+    assert [record.levelname for record in caplog.records if record.name == "mlapi.parts"] == ["ERROR"]
 
 
 def test_draining(engine: FakeEngine) -> None:

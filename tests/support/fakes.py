@@ -86,9 +86,13 @@ class DictCache:
     def __init__(self) -> None:
         self.entries: dict[CacheKey, bytes] = {}
         self.lookups: list[int] = []
+        self.started = False
         self.closed = False
         self.gate = asyncio.Event()
         self.gate.set()
+
+    def start(self) -> None:
+        self.started = True
 
     async def get_many(self, keys: Sequence[CacheKey]) -> list[bytes | None]:
         self.lookups.append(len(keys))

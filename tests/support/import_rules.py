@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 PACKAGE = "mlapi"
 
 PRIMITIVES = frozenset({"types", "errors"})
-KNOW_EVERYTHING = frozenset({"main", "cli", "model_cli", "flags", "__main__", "serve", "offline"})
-"""Where things are wired together: `main`, and the command line with the commands in files of their own."""
+KNOW_EVERYTHING = frozenset(
+    {"main", "parts", "redis_access", "cli", "model_cli", "wait_cli", "flags", "__main__", "serve", "offline"}
+)
+"""Where things are wired together: `main` with its parts, and the command line with its commands."""
 
 OUTER = KNOW_EVERYTHING | {"api", "settings", "training"}
 """What the core never knows. A module that is not listed in `MAY_IMPORT` belongs to the core."""
@@ -35,6 +37,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "classifier": PRIMITIVES | {"ports", "models", "engines"},
     "engines": PRIMITIVES | {"ports", "resources", "models", "engines", "classifier"},
     "cache": PRIMITIVES | {"ports", "cache"},
+    "gate": PRIMITIVES | {"cache", "gate"},
     "api": PRIMITIVES | {"api", "predictor", "serving"},
     "training": PRIMITIVES | {"training", "models", "engines", "classifier", "ports", "resources"},
 }

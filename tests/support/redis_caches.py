@@ -7,12 +7,14 @@ from collections import Counter
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from mlapi.cache.access import RedisAccess
 from mlapi.cache.address import parse_address
 from mlapi.cache.redis import RedisCache
 from mlapi.types import CacheKey
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from tests.support.redis_server import RedisServer
 
@@ -29,8 +31,16 @@ class Events(Counter[str]):
 
 
 @asynccontextmanager
-async def opened(url: str, **options: Any) -> AsyncIterator[tuple[RedisCache, Events]]:
+async def opened(
+    url: str,
+    *,
+    password: str | None = None,
+    password_file: Path | None = None,
+    ca_file: Path | None = None,
+    **options: Any,
+) -> AsyncIterator[tuple[RedisCache, Events]]:
     """A cache and what it reports; long timeouts, so that a busy machine fails no test."""
+    access = RedisAccess(parse_address(url), password=password, password_file=password_file, ca_file=ca_file)
     events = Events()
     settings: dict[str, Any] = {
         "ttl_s": TTL_S,
@@ -38,7 +48,7 @@ async def opened(url: str, **options: Any) -> AsyncIterator[tuple[RedisCache, Ev
         "connect_timeout_s": 5.0,
         "on_event": events,
     } | options
-    cache = RedisCache(parse_address(url), **settings)
+    cache = RedisCache(access, **settings)
     try:
         yield cache, events
     finally:

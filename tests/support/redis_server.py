@@ -27,6 +27,7 @@ class RedisServer:
 
     Attributes:
         port: Its TCP port, the same after `stop` and `start`.
+        password: What clients must log in with; a new one counts from the next `start`.
     """
 
     def __init__(self, *, password: str | None = None, options: tuple[str, ...] = ()) -> None:
@@ -37,7 +38,7 @@ class RedisServer:
             options: More of Redis's command line, such as `("--maxmemory", "1mb")`.
         """
         self.port = _free_port()
-        self._password = password
+        self.password = password
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
         self._frozen = False
@@ -45,7 +46,7 @@ class RedisServer:
     @property
     def url(self) -> str:
         """Its address, password included."""
-        login = f":{self._password}@" if self._password else ""
+        login = f":{self.password}@" if self.password else ""
         return f"redis://{login}127.0.0.1:{self.port}"
 
     def start(self) -> None:
@@ -56,8 +57,8 @@ class RedisServer:
         """
         command = [find_redis_server(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
         command += ["--appendonly", "no", *self._options]
-        if self._password:
-            command += ["--requirepass", self._password]
+        if self.password:
+            command += ["--requirepass", self.password]
         directory = tempfile.mkdtemp(prefix="mlapi-test-redis-")
         self._directory = Path(directory)
         with (self._directory / "log").open("wb") as log:
@@ -94,8 +95,8 @@ class RedisServer:
     def command(self, *words: str | bytes) -> bytes:
         """Send one command on a connection of its own and return the raw reply, of at most 64 kB."""
         with closing(socket.create_connection(("127.0.0.1", self.port), timeout=5)) as connection:
-            if self._password:
-                connection.sendall(_request("AUTH", self._password))
+            if self.password:
+                connection.sendall(_request("AUTH", self.password))
                 connection.recv(65_536)
             connection.sendall(_request(*words))
             return connection.recv(65_536)

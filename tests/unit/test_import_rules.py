@@ -42,6 +42,8 @@ def test_package_keeps_the_rules() -> None:
         ("anything_new", "import mlapi.training.export", "anything_new may not import training"),
         ("anything_new", "import mlapi.cli as c", "anything_new may not import cli"),
         ("server", "from mlapi import serve", "server may not import serve"),
+        ("gate__run", "from mlapi.settings import Settings", "gate may not import settings"),
+        ("gate__run", "from mlapi.predictor import Predictor", "gate may not import predictor"),
         ("server", "import fastapi", "fastapi may only be imported in api/, main.py"),
         ("engines__onnx", "from mlapi.predictor import Predictor", "engines may not import predictor"),
         ("engines__onnx", "from ..predictor import Predictor", "engines may not import predictor"),

@@ -72,11 +72,13 @@ async def test_everything_is_closed_engine_last() -> None:
     """If it fails, an engine is closed under the work that still runs on it, or something is never closed."""
     closed: list[str] = []
     classifier = Classifier(INFO, TokenReader(FakeTokenizer(), _ClosingEngine(closed)))
-    app = create_app(_settings(), classifier=classifier, cache=_ClosingCache(closed))
+    cache = _ClosingCache(closed)
+    app = create_app(_settings(), classifier=classifier, cache=cache)
     serving: Serving = app.state.serving
     async with app.router.lifespan_context(app):
         await eventually(lambda: serving.phase == "healthy")
         assert serving.require_predictor().healthy(stuck_after=60)
+        assert cache.started
         assert closed == []
     assert closed == ["cache", "engine"]
     assert not serving.require_predictor().healthy(stuck_after=60)

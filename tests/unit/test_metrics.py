@@ -32,6 +32,15 @@ def test_batches() -> None:
     assert (read["mlapi_tokens_total"], read["mlapi_padding_tokens_total"]) == (35, 10)
 
 
+def test_the_cache_is_unknown_until_it_is_told() -> None:
+    """If it fails, a Redis that nobody has asked yet, or that does not exist, is shown as down."""
+    metrics = Metrics()
+    assert "mlapi_cache_up" not in _read(metrics)
+    for up in (False, True, False):
+        metrics.cache_up(up)
+        assert _read(metrics)["mlapi_cache_up"] == up
+
+
 def test_texts_by_source() -> None:
     """If it fails, the hit rate on the dashboards is wrong."""
     metrics = Metrics()

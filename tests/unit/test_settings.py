@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from mlapi.errors import ConfigurationError
 from mlapi.flags import settings_from
@@ -41,19 +41,19 @@ def test_the_environment_is_read_with_its_prefix(monkeypatch: pytest.MonkeyPatch
     assert Settings(port=1).port == 1
 
 
-@pytest.mark.parametrize("field", ["redis_url", "redis_password"])
+@pytest.mark.parametrize("field", ["redis_url", "redis_password", "redis_password_file"])
 def test_names_of_redis(monkeypatch: pytest.MonkeyPatch, field: str) -> None:
     """If it fails, the usual names of Redis settings are not read, or win over our own."""
 
-    def value() -> str | None:
-        secret = getattr(Settings(), field)
-        return secret.get_secret_value() if secret else None
+    def value(**given: str) -> str:
+        read = getattr(Settings(**given), field)  # type: ignore[arg-type]
+        return read.get_secret_value() if isinstance(read, SecretStr) else str(read)
 
     monkeypatch.setenv(field.upper(), "common")
     assert value() == "common"
     monkeypatch.setenv(f"MLAPI_{field.upper()}", "own")
     assert value() == "own"
-    assert getattr(Settings(**{field: "given"}), field).get_secret_value() == "given"  # type: ignore[arg-type]
+    assert value(**{field: "given"}) == "given"
 
 
 def test_secrets_are_not_shown() -> None:
@@ -103,6 +103,10 @@ def test_bad_prefixes(prefix: str) -> None:
         ({"MLAPI_STUCK_AFTER_S": "soon"}, "MLAPI_STUCK_AFTER_S"),
         ({"MLAPI_MAX_QUEUE_TEXTS": "100"}, "predict_max_texts"),
         ({"MLAPI_MAX_QUEUE_TEXTS": "300"}, "bulk_window"),
+        ({"MLAPI_METRICS_PORT": "70000"}, "MLAPI_METRICS_PORT"),
+        ({"MLAPI_METRICS_PORT": "8000"}, "metrics_port"),
+        ({"MLAPI_WAIT_TIMEOUT_S": "0"}, "MLAPI_WAIT_TIMEOUT_S"),
+        ({"REDIS_PASSWORD": "hunter2", "REDIS_PASSWORD_FILE": "/file"}, "MLAPI_REDIS_PASSWORD_FILE"),
     ],
 )
 def test_a_bad_value_names_its_variable(
@@ -114,6 +118,13 @@ def test_a_bad_value_names_its_variable(
     with pytest.raises(ConfigurationError, match=names) as caught:
         settings_from()
     assert "\n" not in str(caught.value)
+
+
+def test_two_free_ports_and_an_empty_password_are_fine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If it fails, tests cannot ask for free ports, or a variable set to nothing counts as a password."""
+    monkeypatch.setenv("REDIS_PASSWORD", "")
+    settings = Settings(port=0, metrics_port=0, redis_password_file=Path("/file"))
+    assert (settings.metrics_port, settings.redis_password_file) == (0, Path("/file"))
 
 
 def test_flags_that_were_not_given_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import tempfile
 
 import pytest
 
+from mlapi.cache.access import RedisAccess
 from mlapi.cache.address import parse_address
 from mlapi.cache.redis import RedisCache
 from tests.support.redis_caches import TTL_S, keys, opened, store, value_of
@@ -92,6 +93,6 @@ async def test_unix_socket() -> None:
 
 async def test_nothing_connects_at_construction() -> None:
     """Building the application would wait for Redis, or fail without it."""
-    cache = RedisCache(parse_address("redis.invalid"), ttl_s=1)
+    cache = RedisCache(RedisAccess(parse_address("redis.invalid")), ttl_s=1)
     assert cache.status == "ok"
     await cache.aclose()

@@ -24,7 +24,11 @@ class FarCache:
         self.entries = dict(entries)
         self.asked: list[list[CacheKey]] = []
         self.status = "down"
+        self.started = False
         self.closed = False
+
+    def start(self) -> None:
+        self.started = True
 
     async def get_many(self, keys: Sequence[CacheKey]) -> list[bytes | None]:
         self.asked.append(list(keys))
@@ -90,10 +94,12 @@ async def test_writes_to_both(near: MemoryCache) -> None:
     assert far.entries == {A: b"1"}
 
 
-async def test_status_and_closing_reach_the_far_cache(near: MemoryCache) -> None:
+async def test_start_status_and_closing_reach_the_far_cache(near: MemoryCache) -> None:
     """Health pages would call a cache well whose Redis is down, or pending writes would be lost."""
     far = FarCache({})
     cache = TieredCache(near, far)
+    cache.start()
+    assert far.started
     assert cache.status == "down"
     await cache.aclose()
     assert far.closed
