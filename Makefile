@@ -21,7 +21,7 @@ SHELL_SCRIPTS = .ci/run $(shell find . -name '*.sh' -not -path './.venv*' -not -
 # What is there of mypy's targets: a fresh project may not have them all.
 TYPED = $(wildcard mlapi tests scripts bench ui)
 
-.PHONY: help serve test test-torch test-hub test-containers check measure bench format lock clean venv venv-dev venv-torch
+.PHONY: help serve test test-torch test-hub test-containers check measure bench format lock clean clean-dev venv venv-dev venv-torch
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,7 +35,7 @@ test: venv-dev  ## Run all tests but those that need torch, with coverage
 	@.venv-dev/bin/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
 
 test-torch: venv-torch  ## Run the tests that need torch (training, export, the torch engine)
-	@.venv-torch/bin/python -m pytest -m 'torch and not hub' --cov --cov-config=.ci/coverage-torch.ini $(ARGS)
+	@.venv-torch/bin/python -m pytest -m 'torch and not hub' -n 2 --dist loadfile --cov --cov-config=.ci/coverage-torch.ini $(ARGS)
 
 test-hub: venv-torch  ## Run the tests that need the real model hub; the first run downloads its default model
 	@.venv-torch/bin/python -m pytest -m hub $(ARGS)
@@ -43,13 +43,16 @@ test-hub: venv-torch  ## Run the tests that need the real model hub; the first r
 test-containers: venv-dev  ## Run the tests that need a container engine: the image, and the pods of the rendered manifests
 	@.venv-dev/bin/python -m pytest -m container -rs $(ARGS)
 
-check: venv-dev  ## Lint, types, import rules, shell scripts, lock file, settings table
+check: venv-dev  ## Lint, types, import rules, shell scripts, Dockerfile, lock file, settings table, manifests
 	@echo 'ruff check' && .venv-dev/bin/ruff check --quiet .
 	@echo 'ruff format' && .venv-dev/bin/ruff format --quiet --check . || { echo 'run make format' >&2; exit 1; }
 	@echo 'mypy' && .venv-dev/bin/mypy $(TYPED)
 	@echo 'shellcheck' && .venv-dev/bin/shellcheck $(SHELL_SCRIPTS)
+	@echo 'hadolint' && .venv-dev/bin/hadolint Dockerfile
 	@echo 'requirements' && .venv-dev/bin/python scripts/check_requirements.py
 	@echo 'settings table' && .venv-dev/bin/python scripts/settings_table.py --check
+	@echo 'manifests' && if command -v kubectl >/dev/null; then .venv-dev/bin/python -m scripts.check_manifests; \
+		else echo '  not checked: kubectl is not on PATH'; fi
 	@echo 'import rules' && .venv-dev/bin/python -m pytest -q tests/unit/test_import_rules.py
 
 measure: venv  ## Measure this installation: start, memory, latency, throughput
@@ -68,6 +71,9 @@ clean:  ## Delete environments, caches and reports
 	rm -rf .venv .venv-dev .venv-torch .venv-lock build dist *.egg-info \
 		.pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* .cov-torch .cov-torch.* htmlcov
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+clean-dev:  ## Remove what ./deploy.sh dev made: namespace, images, layer; Minikube's profile if it made that
+	@scripts/clean-dev.sh $(ARGS)
 
 venv:
 	@scripts/venv.sh .venv requirements/runtime.txt requirements/build.txt
