@@ -32,11 +32,10 @@ LIBRARIES = ("openvino", "onnxruntime", "torch", "transformers", "nncf", "numpy"
 def describe(threads: int) -> dict[str, str]:
     """Return the host's description by topic, for people."""
     cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    model = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
     flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
     present = set(flags[1].split()) if flags else set()
     return {
-        "processor": f"{model[1] if model else 'unnamed'} ({platform.machine()})",
+        "processor": processor(),
         "instructions": ", ".join(name for name in FLAGS if name in present) or "none of those looked for",
         "cores": f"{available_cpus()} for this process, {os.cpu_count()} in the machine",
         "threads of an engine": str(threads),
@@ -45,6 +44,13 @@ def describe(threads: int) -> dict[str, str]:
         "date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "load before the run": f"{os.getloadavg()[0]:.1f} (mean of a minute)",
     }
+
+
+def processor() -> str:
+    """Return the processor's name and its architecture."""
+    cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    model = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
+    return f"{model[1] if model else 'unnamed'} ({platform.machine()})"
 
 
 def memory_mb(process: int) -> tuple[float, float]:

@@ -22,22 +22,22 @@ class MarkerError(Exception):
     """The document has no place for the tables."""
 
 
-def replaced(document: str, tables: str) -> str:
+def replaced(document: str, tables: str, *, begin: str = BEGIN, end: str = END) -> str:
     """Return the document with these tables between the markers.
 
     Raises:
         MarkerError: The markers do not stand there once each, in their order.
     """
-    before, _, rest = document.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    if document.count(BEGIN) != 1 or document.count(END) != 1 or END in before:
-        raise MarkerError(f"there must be exactly one {BEGIN!r} and after it one {END!r}")
-    return f"{before}{BEGIN}\n\n{tables}\n\n{END}{after}"
+    before, _, rest = document.partition(begin)
+    _, _, after = rest.partition(end)
+    if document.count(begin) != 1 or document.count(end) != 1 or end in before:
+        raise MarkerError(f"there must be exactly one {begin!r} and after it one {end!r}")
+    return f"{before}{begin}\n\n{tables}\n\n{end}{after}"
 
 
 def host_table(host: Mapping[str, str]) -> str:
     """Write what was measured on."""
-    return _table(("on", ""), host.items())
+    return table(("on", ""), host.items())
 
 
 def speed_table(speeds: Mapping[str, Speed], memory: Mapping[str, tuple[float, float]]) -> str:
@@ -55,7 +55,7 @@ def speed_table(speeds: Mapping[str, Speed], memory: Mapping[str, tuple[float, f
                 significant(speed.difference, 2),
             )
         )
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def service_table(costs: ServiceCosts) -> str:
@@ -66,7 +66,7 @@ def service_table(costs: ServiceCosts) -> str:
         ("resident memory after batches of 32x128, MB", f"{costs.resident_mb:.0f}", ""),
         ("resident memory at its peak, MB", f"{costs.peak_mb:.0f}", ""),
     ]
-    return _table(("`mlapi serve`, openvino-int8", "median", "range"), rows)
+    return table(("`mlapi serve`, openvino-int8", "median", "range"), rows)
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> str:
@@ -80,13 +80,14 @@ def verdict_table(verdicts: Sequence[Verdict]) -> str:
         )
         for verdict in verdicts
     )
-    return _table(("target", "measured", "aimed at", ""), rows)
+    return table(("target", "measured", "aimed at", ""), rows)
 
 
 def _spread(values: Sequence[float]) -> tuple[str, str]:
     return significant(statistics.median(values)), f"{significant(min(values))} to {significant(max(values))}"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Write a table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mlapi.metrics_server import serving_metrics
 from mlapi.redis_access import redis_access
 from mlapi.resources import choose_threads
-from mlapi.server import METRICS_SETTING, Server, bind, make_config, run
+from mlapi.server import CLOSE_S, METRICS_SETTING, Server, bind, make_config, run
 from mlapi.supervisor import supervise, worker_environment
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def serve(settings: Settings, *, fd: int | None = None) -> int:
                 "workers": "1",
             }
         )
-        patience = settings.drain_grace_s + settings.drain_timeout_s + 5
+        patience = settings.drain_grace_s + settings.drain_timeout_s + CLOSE_S
         return supervise(
             listener,
             environment,

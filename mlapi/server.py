@@ -36,6 +36,8 @@ EXIT_UNFIT = 3
 BACKLOG = 2_048
 KEEP_ALIVE_S = 75
 """Idle seconds before a connection is closed: longer than a proxy's, so that the proxy closes first."""
+CLOSE_S = 5
+"""Seconds for closing engine, caches and process after the last request."""
 
 
 def bind(host: str, port: int, *, setting: str = PORT_SETTING) -> socket.socket:

@@ -40,6 +40,7 @@ class Selection:
 
 FILES = {
     "runtime.txt": Selection(frozenset({"main"})),
+    "runtime-torch.txt": Selection(frozenset({"main"}), frozenset({"torch"}), without_torch=True),
     "dev.txt": Selection(frozenset({"main", "dev"})),
     "torch.txt": Selection(frozenset({"main", "dev"}), frozenset({"export", "train"}), without_torch=True),
     "build.txt": Selection(frozenset({"build"})),

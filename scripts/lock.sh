@@ -45,6 +45,8 @@ without_torch() {
 
 mkdir -p requirements
 export_to runtime.txt --only main
+export_to runtime-torch.txt --only main --extras torch
+without_torch runtime-torch.txt
 export_to dev.txt --with dev
 export_to torch.txt --with dev --extras export --extras train
 without_torch torch.txt

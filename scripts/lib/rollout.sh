@@ -124,17 +124,21 @@ delete_obsolete() {
 
 # show_failure: events, and the logs of pods that are not ready. No environment and no manifest: these may hold secrets.
 show_failure() {
-  local pod restarts
+  local pod restarted container
   step "What the cluster says"
   kn get pods -l "$part_of" -o wide || true
   say
   kn get events --field-selector type=Warning --sort-by=.lastTimestamp | tail -n 30 || true
   kn get pods -l "$part_of" -o go-template="$failing" >"$work/failing" || true
-  while read -r pod restarts; do
+  while read -r pod restarted; do
     step "Log of $pod"
     kn logs "$pod" --all-containers --prefix --tail=40 </dev/null || true
-    [ "${restarts:-0}" -eq 0 ] || kn logs "$pod" --all-containers --prefix --tail=40 --previous </dev/null || true
+    # What a container said before it was started anew, where the reason is. One by one: those without a past are errors.
+    for container in $restarted; do
+      say "before its restart:"
+      kn logs "$pod" --container "$container" --prefix --tail=40 --previous </dev/null || true
+    done
   done <"$work/failing"
 }
 # shellcheck disable=SC2016 # the dollars are the template's
-failing='{{range .items}}{{$ready := false}}{{range .status.conditions}}{{if and (eq .type "Ready") (eq .status "True")}}{{$ready = true}}{{end}}{{end}}{{if not $ready}}{{$restarts := 0}}{{range .status.containerStatuses}}{{if .restartCount}}{{$restarts = .restartCount}}{{end}}{{end}}{{.metadata.name}} {{$restarts}}{{"\n"}}{{end}}{{end}}'
+failing='{{range .items}}{{$ready := false}}{{range .status.conditions}}{{if and (eq .type "Ready") (eq .status "True")}}{{$ready = true}}{{end}}{{end}}{{if not $ready}}{{.metadata.name}}{{range .status.initContainerStatuses}}{{if .restartCount}} {{.name}}{{end}}{{end}}{{range .status.containerStatuses}}{{if .restartCount}} {{.name}}{{end}}{{end}}{{"\n"}}{{end}}{{end}}'

@@ -127,40 +127,6 @@ apply_and_check() {
   smoke_test "$1"
 }
 
-smoke_test() {
-  local status=0
-  step "Smoke test"
-  if [ "$environment" = dev ]; then smoke_dev || status=1; else smoke_gateway "$1" || status=1; fi
-  stop_forwards
-  return "$status"
-}
-
-smoke_dev() {
-  forward mlapi && ask "http://$forwarded/project" --noproxy '*' && forward lab && ask "http://$forwarded/lab" --noproxy '*'
-}
-
-# smoke_gateway FILE asks through the gateway, under the name that clients use. With TLS the name decides about
-# certificate and route, so the address is given beside it.
-smoke_gateway() {
-  local host address route
-  host=$(value "$environment" host)
-  address=${gateway:-$(gateway_address)} || return 1
-  if [ -z "$address" ]; then
-    warn "the gateway has no address yet: kubectl --context $context -n $(value "$environment" gatewayNamespace) get services"
-    return 1
-  fi
-  for route in project lab $(awk '/prefix: \/project\/v2\/$/ { print "project/v2"; exit }' "$1"); do
-    ask "https://$host/$route" --noproxy '*' --connect-to "$host:443:$address" || return 1
-  done
-}
-
-# gateway_address prints ADDRESS:PORT of the gateway's load balancer.
-gateway_address() {
-  k get services --namespace "$(value "$environment" gatewayNamespace)" -o go-template="$balancers" | awk 'NR == 1'
-}
-# shellcheck disable=SC2016 # the dollars are the template's
-balancers='{{range .items}}{{$ports := .spec.ports}}{{range .status.loadBalancer.ingress}}{{$address := .ip}}{{with .hostname}}{{$address = .}}{{end}}{{range $ports}}{{if eq (print .port) "443"}}{{$address}}:443{{"\n"}}{{end}}{{end}}{{end}}{{end}}'
-
 # settle shows, asks, applies, checks, cleans up, remembers; undoes what does not work.
 settle() {
   step "Differences"
