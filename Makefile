@@ -21,7 +21,7 @@ SHELL_SCRIPTS = .ci/run $(shell find . -name '*.sh' -not -path './.venv*' -not -
 # What is there of mypy's targets: a fresh project may not have them all.
 TYPED = $(wildcard mlapi tests scripts bench ui)
 
-.PHONY: help serve test test-torch test-hub test-containers check measure bench format lock clean clean-dev venv venv-dev venv-torch
+.PHONY: help serve test test-deploy test-torch test-hub test-containers check measure bench format lock clean clean-dev venv venv-dev venv-torch
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,8 +31,11 @@ help:  ## Show this list
 serve: venv  ## Serve the API with the model in models/starter, on 127.0.0.1:8000 or HOST=… PORT=…
 	@exec .venv/bin/mlapi serve $(SERVE)
 
-test: venv-dev  ## Run all tests but those that need torch, with coverage
-	@.venv-dev/bin/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+test: venv-dev  ## Run the tests of the service, with coverage
+	@.venv-dev/bin/python -m pytest --ignore=tests/deploy --cov --cov-report=term:skip-covered $(ARGS)
+
+test-deploy: venv-dev  ## Run the tests of manifests, routes, scripts and workflows; most need kubectl, none a cluster
+	@.venv-dev/bin/python -m pytest tests/deploy -n 2 -rs $(ARGS)
 
 test-torch: venv-torch  ## Run the tests that need torch (training, export, the torch engine)
 	@.venv-torch/bin/python -m pytest -m 'torch and not hub' -n 2 --dist loadfile --cov --cov-config=.ci/coverage-torch.ini $(ARGS)
@@ -41,7 +44,7 @@ test-hub: venv-torch  ## Run the tests that need the real model hub; the first r
 	@.venv-torch/bin/python -m pytest -m hub $(ARGS)
 
 test-containers: venv-dev  ## Run the tests that need a container engine: the image, and the pods of the rendered manifests
-	@.venv-dev/bin/python -m pytest -m container -rs $(ARGS)
+	@.venv-dev/bin/python -m pytest tests/deploy -m container -rs $(ARGS)
 
 check: venv-dev  ## Lint, types, import rules, shell scripts, Dockerfile, lock file, settings table, manifests
 	@echo 'ruff check' && .venv-dev/bin/ruff check --quiet .
