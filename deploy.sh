@@ -93,6 +93,8 @@ clean_up() {
   stop_forwards
   release_lock
   rm -rf "$work" "$generated/dry-run.$$"
+  # nor does a dry run leave an empty folder
+  rmdir "$generated" 2>/dev/null || true
   exit "$status"
 }
 trap clean_up EXIT

@@ -1,22 +1,45 @@
-"""Sets the least number of pods of a HorizontalPodAutoscaler, from a pod whose account may patch it.
+"""Sets the least number of pods of a HorizontalPodAutoscaler by the time of the week.
 
-Usage: set_minimum.py NAME COUNT
+Usage: set_minimum.py NAME --by-day 4 --otherwise 2 --weekdays 1-5 --from-hour 7 --to-hour 20
 
-A merge patch of the Kubernetes API, with nothing but the standard library. Everything that the API asks for
-(address, certificate, token, namespace) is where Kubernetes puts it in a pod.
+The clock is that of the time zone in the variable TIME_ZONE. The number is set by a merge patch of the Kubernetes API,
+from a pod whose account may make it, with nothing but the standard library. Everything that the API asks for (address,
+certificate, token, namespace) is where Kubernetes puts it in a pod.
 """
 
 from __future__ import annotations
 
+import argparse
 import http.client
 import json
 import os
 import ssl
 import sys
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 ACCESS = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 TIMEOUT_S = 20.0
+
+
+def read(arguments: list[str]) -> argparse.Namespace:
+    """Return what the command line says; a wrong one ends the process with status 2."""
+    parser = argparse.ArgumentParser(description="Set an autoscaler's minimum by the time of the week.")
+    parser.add_argument("name", help="of the HorizontalPodAutoscaler")
+    parser.add_argument("--by-day", type=int, required=True, help="least number of pods by day")
+    parser.add_argument("--otherwise", type=int, required=True, help="at night and at weekends")
+    parser.add_argument("--weekdays", type=_range, required=True, help="1-5 for Monday to Friday")
+    parser.add_argument("--from-hour", type=int, required=True, help="when the day begins: 7 is 7:00")
+    parser.add_argument("--to-hour", type=int, required=True, help="when it has ended: 20 is 20:00")
+    return parser.parse_args(arguments)
+
+
+def minimum(plan: argparse.Namespace, local: datetime) -> int:
+    """Return the number that holds at a time on the clock of the plan's place."""
+    by_day = local.isoweekday() in plan.weekdays and plan.from_hour <= local.hour < plan.to_hour
+    number: int = plan.by_day if by_day else plan.otherwise
+    return number
 
 
 def set_minimum(name: str, count: int, *, address: tuple[str, int], access: Path = ACCESS) -> str:
@@ -51,14 +74,26 @@ def set_minimum(name: str, count: int, *, address: tuple[str, int], access: Path
 
 def main(arguments: list[str]) -> int:
     """Do what the command line says, and return the exit status."""
-    name, count = arguments[0], int(arguments[1])
+    plan = read(arguments)
     address = os.environ["KUBERNETES_SERVICE_HOST"], int(os.environ["KUBERNETES_SERVICE_PORT"])
+    place = os.environ["TIME_ZONE"]
     try:
-        refusal = set_minimum(name, count, address=address)
+        local = datetime.now(ZoneInfo(place))
+    except (ZoneInfoNotFoundError, ValueError):
+        print(f"TIME_ZONE: this image knows no time zone {place}")
+        return 1
+    count = minimum(plan, local)
+    try:
+        refusal = set_minimum(plan.name, count, address=address)
     except OSError as error:
         refusal = f"cannot ask the API server at {address[0]}:{address[1]}: {error}"
-    print(refusal or f"minReplicas of {name} is {count}")
+    print(refusal or f"minReplicas of {plan.name} is {count}: it is {local:%A %H:%M} in {place}")
     return 1 if refusal else 0
+
+
+def _range(text: str) -> range:
+    first, last = map(int, text.split("-"))
+    return range(first, last + 1)
 
 
 if __name__ == "__main__":
