@@ -15,7 +15,8 @@
 #   --abort-canary           remove the canary
 #   --rollback               apply the render that ran before the current one
 #   --context NAME           another kubectl context than values.yaml names; for dev a Minikube profile
-#   --gateway ADDRESS:PORT   where the smoke test of prod finds the gateway, if not at its service's own address
+#   --gateway ADDRESS:PORT   where the smoke test of prod finds the gateway, if not at the one load balancer in
+#                            gatewayNamespace
 #   --timeout SECONDS        for each rollout (default: progressDeadlineSeconds and one minute)
 #   --smoke-timeout SECONDS  for the smoke test (default 60)
 #   --dry-run                say what would be done, change nothing
@@ -33,7 +34,7 @@ for library in common render cluster layer images minikube record rollout smoke 
 done
 
 environment="" mode=deploy dry_run=0 assume_yes=0 timeout="" smoke_timeout=60
-image="" image_option="" model=starter canary_image="" canary_weight="" context="" context_option="" gateway=""
+image="" image_option="" model="" canary_image="" canary_weight="" context="" context_option="" gateway=""
 
 set_mode() {
   [ "$mode" = deploy ] || usage_error "only one of --canary, --promote, --abort-canary and --rollback"
@@ -74,6 +75,11 @@ while [ $# -gt 0 ]; do
 done
 environment=${environment:-dev}
 [ "$mode" = deploy ] || [ -z "$image_option" ] || usage_error "--image goes with a plain deployment alone"
+if [ -n "$model" ]; then
+  [ "$environment" = dev ] || usage_error "--model is for dev, which builds its image: prod takes what build-push.sh --model pushed"
+  [ "$mode" = deploy ] && [ -z "$image_option" ] || usage_error "--model is for an image that is built here, not for one that is there"
+fi
+model=${model:-starter}
 [ "$mode" = canary ] || [ -z "$canary_weight" ] || usage_error "--canary-weight goes with --canary"
 canary_weight=${canary_weight:-10}
 if ! is_number "$canary_weight" || [ "$canary_weight" -gt 100 ]; then
@@ -90,6 +96,9 @@ layer=$generated/$environment
 if [ "$dry_run" = 1 ]; then layer=$generated/dry-run.$$; fi
 clean_up() {
   local status=$?
+  # A second Ctrl-C must not leave the lock behind.
+  trap '' INT TERM
+  stop_waiting
   stop_forwards
   release_lock
   rm -rf "$work" "$generated/dry-run.$$"
@@ -98,8 +107,8 @@ clean_up() {
   exit "$status"
 }
 trap clean_up EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+trap 'interrupted; exit 130' INT
+trap 'interrupted; exit 143' TERM
 
 namespace=$(value "$environment" namespace)
 [ -n "$namespace" ] || die ".k8s/overlays/$environment/values.yaml names no namespace"
@@ -112,4 +121,5 @@ if [ "$dry_run" = 1 ]; then
 fi
 prepare_namespace
 take_lock
+check_state
 settle

@@ -49,8 +49,8 @@ remove_from_cluster() {
 
 state=absent
 if command -v minikube >/dev/null 2>&1; then state=$(minikube_state); fi
-made=$(cat "$generated/dev/made-profile" 2>/dev/null || true)
-if [ "$state" != absent ] && [ "$made" = "$context" ]; then
+made=$generated/dev/made-profile
+if [ "$state" != absent ] && grep -Fxqs -- "$context" "$made"; then
   confirm "Delete the Minikube profile $context, which deploy.sh made, with all that is in it?"
   act minikube --profile "$context" delete
 elif [ "$state" = running ]; then
@@ -60,4 +60,10 @@ elif [ "$state" = running ]; then
 elif [ "$state" = stopped ]; then
   die "the Minikube profile $context is stopped, and what is inside cannot be removed: minikube --profile $context start, then again"
 fi
+# That deploy.sh made another profile, too, must be known when that one is to go.
+others=$(grep -Fxvs -- "$context" "$made" || true)
 act rm -rf "$generated/dev"
+if [ -n "$others" ] && [ "$dry_run" = 0 ]; then
+  mkdir -p "$generated/dev"
+  printf '%s\n' "$others" >"$made"
+fi

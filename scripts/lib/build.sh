@@ -134,7 +134,8 @@ build_image() {
     --build-arg "MODEL_VERSION=$model_version" \
     "$work/context"
   if several_platforms; then
-    act docker buildx build --push --metadata-file "$work/metadata.json" "$@" || explain_push "the build or the push failed, see above"
+    act docker buildx build --push --metadata-file "$work/metadata.json" "$@" 2>&1 | tee "$work/push" ||
+      explain_push "the build or the push failed, see above"
   else
     act docker build "$@" || die "the build failed, see above"
   fi
@@ -187,7 +188,13 @@ push_image() {
 
 # explain_push MESSAGE ends the script, saying what most often is wrong.
 explain_push() {
-  if grep -qs 'does not exist' "$work/push"; then
+  if grep -qsiE 'multi-platform build is not supported|multiple platforms feature is' "$work/push"; then
+    die "$1
+  this builder makes one platform at a time: docker buildx create --driver docker-container --use"
+  elif grep -qs 'pull access denied' "$work/push"; then
+    die "$1
+  that is about the base image, and not about $registry"
+  elif grep -qsE 'name unknown|repository .*does not exist' "$work/push"; then
     die "$1
   ECR makes no repository by itself: aws ecr create-repository --repository-name mlapi${region:+ --region $region}"
   elif grep -qsE 'immutable' "$work/push"; then

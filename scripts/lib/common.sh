@@ -40,6 +40,16 @@ need_tools() {
   [ -z "$missing" ] || die "these tools are not on PATH:$missing"
 }
 
+# need_python ends the script where no Python is on PATH that pyproject.toml takes; scripts/venv.sh chooses among them.
+need_python() {
+  local oldest candidate
+  oldest=$(sed -n 's/^requires-python = ">=3\.\([0-9]*\).*$/\1/p' "$root/pyproject.toml")
+  for candidate in ${PYTHON:-python3 python3.11 python3.12 python3.13 python3.14}; do
+    if "$candidate" -c "import sys; sys.exit(sys.version_info < (3, ${oldest:-11}))" >/dev/null 2>&1; then return; fi
+  done
+  die "Python 3.${oldest:-11} or newer is needed, to check the model that goes into the image: install it, or set PYTHON=/path/to/python"
+}
+
 # act COMMAND... runs the command, or says what would be run.
 act() {
   if [ "$dry_run" = 1 ]; then
@@ -49,7 +59,8 @@ act() {
   fi
 }
 
-# confirm QUESTION ends the script unless the answer is yes. No answer at all (no terminal, end of input) is a no.
+# confirm QUESTION [STATE] ends the script unless the answer is yes, and says how things are then. No answer at all (no
+# terminal, end of input) is a no.
 confirm() {
   [ "$assume_yes" = 0 ] || return 0
   local answer=""
@@ -59,7 +70,7 @@ confirm() {
     y | Y | yes | Yes | YES) ;;
     *)
       say
-      die "stopped, nothing was applied (--yes answers for you)"
+      die "stopped, ${2:-nothing was changed} (--yes answers for you)"
       ;;
   esac
 }

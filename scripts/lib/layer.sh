@@ -70,18 +70,34 @@ image_entry() {
   esac
 }
 
-# dev_password makes the password of Minikube's Redis, once. It stands in this file and in the cluster's Secret alone.
+# dev_password writes the password of Minikube's Redis into the layer. The cluster's Secret decides, whatever this checkout
+# remembers: Redis reads it at its start alone, so another one would shut the service out. Where the cluster has none, it
+# is the one of before, or a new one.
+new_password=0
 dev_password() {
-  local file=$generated/dev/redis-password
-  if [ ! -s "$file" ] && [ "$dry_run" = 0 ]; then
-    mkdir -p "$generated/dev"
-    od -An -N 24 -t x1 /dev/urandom | tr -d ' \n' >"$file"
-    say "made a password for Redis: ${file#"$root"/}"
+  local kept=$generated/dev/redis-password
+  : >"$work/redis-password"
+  if [ "$reachable" = 1 ]; then
+    kn get secret redis-auth --ignore-not-found -o go-template='{{with .data}}{{with .password}}{{base64decode .}}{{end}}{{end}}' \
+      >"$work/redis-password" || die "the cluster does not tell the password of its Redis"
   fi
-  if [ "$dry_run" = 1 ]; then
-    # Kustomize reads no file outside the layer.
-    if [ -s "$file" ]; then cp "$file" "$layer/redis-password"; else echo would-be-made >"$layer/redis-password"; fi
+  if [ ! -s "$work/redis-password" ]; then
+    new_password=1
+    if [ -s "$kept" ]; then
+      cp "$kept" "$work/redis-password"
+    else
+      od -An -N 24 -t x1 /dev/urandom | tr -d ' \n' >"$work/redis-password"
+      [ "$dry_run" = 1 ] || say "made a password for Redis: ${kept#"$root"/}"
+    fi
   fi
+  # Kustomize reads no file outside the layer.
+  cp "$work/redis-password" "$layer/redis-password"
+}
+
+# restart_redis: a Redis that was there before its password. After keep_replicas, which listed what was there.
+restart_redis() {
+  [ "$new_password" = 1 ] && grep -q '^redis ' "$work/replicas" || return 0
+  kn rollout restart deployment/redis
 }
 
 # write_layer writes $layer. What it adds comes after all that the overlay has; a canary's weight comes before the canary.

@@ -27,7 +27,7 @@ start_minikube() {
       act minikube --profile "$context" start --container-runtime=docker || die "minikube could not start: see above"
       if [ "$dry_run" = 0 ]; then
         mkdir -p "$generated/dev"
-        printf '%s\n' "$context" >"$generated/dev/made-profile"
+        printf '%s\n' "$context" >>"$generated/dev/made-profile"
       fi
       ;;
     stopped)
@@ -40,9 +40,16 @@ start_minikube() {
 # build_in_minikube builds the image inside Minikube and sets $image. Its tag is made from its content, because an image
 # that is in no registry has no digest: the same content gives the same tag, and so no new rollout.
 build_in_minikube() {
-  local lines built id
-  lines=$(mk docker-env --shell bash) || die "the image cannot be built inside the profile $context, whose container runtime is not Docker:
-  load one yourself and pass --image, or make the profile anew: minikube --profile $context delete"
+  local lines built id runtimes
+  # Not told by docker-env, which for containerd speaks of another program that takes docker's place, as an experiment.
+  runtimes=$(k get nodes -o go-template='{{range .items}}{{.status.nodeInfo.containerRuntimeVersion}} {{end}}') || runtimes=unknown
+  case $runtimes in
+    docker://*) ;;
+    *) die "the image cannot be built inside the profile $context, whose container runtime is ${runtimes% } and not Docker. Build it outside:
+  ./build-push.sh --no-push --tag mine && minikube --profile $context image load mlapi:mine && ./deploy.sh dev --image mlapi:mine
+or make the profile anew: minikube --profile $context delete" ;;
+  esac
+  lines=$(mk docker-env --shell bash) || die "minikube does not tell how to reach its Docker, see above"
   built=$(
     eval "$lines"
     # What goes into an image is for the image's user, too.

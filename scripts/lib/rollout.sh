@@ -37,7 +37,7 @@ show_differences() {
   case $status in
     0) different=0 ;;
     1) different=1 ;;
-    *) die "kubectl diff failed with status $status: nothing was applied" ;;
+    *) die "kubectl diff failed with status $status: $untouched" ;;
   esac
 }
 
@@ -82,17 +82,29 @@ routes_to_new_pods() {
   return 1
 }
 
-# wait_for_rollouts FILE waits for each Deployment of the render.
+# wait_for_rollouts FILE waits for each Deployment of the render. In the background, because bash hears of a signal while
+# it waits and not while it runs a command, and without functions between, which would be what is ended in place of kubectl.
+waited_for=""
 wait_for_rollouts() {
-  local name
+  local name status
   for name in $(deployments "$1"); do
-    kn rollout status "deployment/$name" --timeout="${timeout}s" || return 1
+    status=0
+    kubectl --context "$context" --namespace "$namespace" rollout status "deployment/$name" --timeout="${timeout}s" &
+    waited_for=$!
+    wait "$waited_for" || status=$?
+    waited_for=""
+    [ "$status" = 0 ] || return 1
   done
+}
+
+stop_waiting() {
+  if [ -n "$waited_for" ]; then kill "$waited_for" 2>/dev/null || true; fi
+  waited_for=""
 }
 
 # find_obsolete FILE writes to $work/obsolete what this script applied earlier and FILE has no more, as TYPE/NAME.
 # `kubectl apply --prune` cannot do that: it looks at an annotation that server-side apply does not write. Objects that have
-# an owner go with it, and what other tools applied is theirs.
+# an owner go with it, what other tools applied is theirs, and ConfigMaps stay for one render more.
 find_obsolete() {
   local kind resource types=""
   while read -r kind resource; do
@@ -106,6 +118,7 @@ $prunable
 EOF
   kn get "${types#,}" -l "$part_of" -o go-template="$ours" >"$work/ours" || return 1
   objects "$1" >"$work/wanted"
+  kept_for_undo "$1" >>"$work/wanted" || return 1
   sort -u "$work/ours" | awk -v table="$(printf '%s' "$prunable" | tr '\n' ' ')" '
     function group(api) { return api ~ /\// ? substr(api, 1, index(api, "/") - 1) : "" }
     BEGIN { n = split(table, word, " "); for (i = 1; i < n; i += 2) resource[word[i]] = word[i + 1] }

@@ -7,7 +7,11 @@ check_everything() {
   check_kubectl
   if [ "$environment" = dev ]; then
     need_tools minikube
-    [ -n "$image_option" ] || [ "$mode" != deploy ] || need_tools docker
+    # Before Minikube is started, which takes minutes, as building the image does.
+    if [ -z "$image_option" ] && [ "$mode" = deploy ]; then
+      need_tools docker git make python3
+      need_python
+    fi
     context=${context_option:-$(value dev context)}
     start_minikube
   else
@@ -20,6 +24,7 @@ check_everything() {
     [ "$dry_run" = 1 ] || die "the cluster of context $context does not answer: $(tail -n 1 "$work/errors")"
     reachable=0
   fi
+  check_gateway
   # Before an image is built, which takes minutes. A canary's kinds are those of the component istio, which it needs.
   kubectl kustomize "$root/.k8s/overlays/$environment" >"$work/overlay.yaml" || die "the overlay $environment does not build"
   [ "$reachable" = 0 ] || check_apis "$work/overlay.yaml"
@@ -28,6 +33,7 @@ check_everything() {
 # make_render writes what is to be applied to $render.
 make_render() {
   render=$work/render.yaml
+  if [ "$dry_run" = 0 ]; then read_state "$work/state" || die "the cluster does not tell what runs there"; fi
   if [ "$mode" = rollback ]; then
     [ "$reachable" = 1 ] || die "the cluster does not answer, and only it knows what ran before"
     recorded previous "$render" || die "the cluster remembers no render before the current one"
@@ -102,6 +108,9 @@ show_plan() {
   say "nothing was changed (dry run)"
 }
 
+# What can be said of a cluster in which nothing was applied but, at the first deployment, the namespace.
+untouched="nothing was applied"
+
 # The namespace comes first: without it the server cannot say how anything in it would differ.
 prepare_namespace() {
   if namespace_exists; then return 0; fi
@@ -109,6 +118,7 @@ prepare_namespace() {
   documents only Namespace "$render" >"$work/namespace.yaml"
   [ -s "$work/namespace.yaml" ] || die "the render has no Namespace, and the cluster has none called $namespace"
   apply "$work/namespace.yaml" || die "the namespace $namespace could not be made"
+  untouched="nothing was applied but the namespace $namespace"
 }
 
 # apply_and_check FILE: true when all pods run and the service answers. Routes to pods that are not there yet wait until
@@ -122,6 +132,7 @@ apply_and_check() {
     wait_for_rollouts "$1" || return 1
   fi
   apply "$1" || return 1
+  restart_redis || return 1
   step "Rollout"
   wait_for_rollouts "$1" || return 1
   smoke_test "$1"
@@ -141,7 +152,8 @@ settle() {
       die "nothing was changed, and the service does not answer as it should"
     fi
   else
-    confirm "Apply this to $context, namespace $namespace?"
+    confirm "Apply this to $context, namespace $namespace?" "$untouched"
+    applying=1
     if ! apply_and_check "$render"; then
       show_failure
       restore
@@ -150,8 +162,17 @@ settle() {
     delete_obsolete || die "it runs, but something obsolete could not be deleted: run this again"
   fi
   remember || die "it runs, but the cluster could not be told to remember it: run this again"
+  applying=0
   step "Deployed"
   show_addresses
+}
+
+# interrupted says how things are after Ctrl-C. Nothing is undone: who stops this may know better, or has no time.
+applying=0
+interrupted() {
+  [ "$applying" = 1 ] || return 0
+  warn "stopped in the middle. What was applied stays, Kubernetes goes on with it, and nothing is undone; the lock is taken off.
+  To go on: the same command again. To go back: \"Interrupted\" in docs/operations.md"
 }
 
 remember() {

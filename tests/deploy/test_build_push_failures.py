@@ -124,6 +124,39 @@ def test_what_fails_is_shown_with_what_to_do(
     assert not (checkout.path / ".k8s/.generated/image").exists()
 
 
+@pytest.mark.parametrize(
+    ("stderr", "hint"),
+    [
+        (f"ERROR: failed to solve: failed to push {'mlapi'}: {NO_REPOSITORY}", "create-repository"),
+        (f"ERROR: failed to solve: failed to push {'mlapi'}: {IMMUTABLE}", "another --tag"),
+        ("ERROR: failed to solve: failed to push mlapi: no basic auth credentials", "docker login"),
+        ("ERROR: Multi-platform build is not supported for the docker driver.", "docker-container"),
+        (
+            "ERROR: multiple platforms feature is currently not supported for docker driver.",
+            "docker-container",
+        ),
+        ("ERROR: python:3.11-slim-bookworm: pull access denied, may require authorization", "base image"),
+        (
+            "ERROR: failed to solve: process did not complete: ./x does not exist",
+            "the build or the push failed",
+        ),
+    ],
+)
+def test_what_fails_for_two_platforms_is_shown_with_what_to_do(
+    checkout: Checkout, build_tools: StandIns, stderr: str, hint: str
+) -> None:
+    """If it fails, whoever builds for two platforms gets the bare error, or advice about something else."""
+    build_tools.on("docker buildx version", "github.com/docker/buildx v0.24.0\n")
+    build_tools.on("docker buildx build", stderr=f"{stderr}\n", status=1)
+    done = run(checkout, build_tools, "--platform", "linux/amd64,linux/arm64", "--yes")
+    assert done.returncode == 1
+    assert stderr in done.stderr
+    assert hint in done.stderr
+    hints = {"create-repository", "another --tag", "docker login", "docker-container", "base image"}
+    assert {one for one in hints if one in done.stderr} <= {hint}
+    assert done.stdout == ""
+
+
 def test_a_push_without_a_digest_is_an_error(checkout: Checkout, build_tools: StandIns) -> None:
     """If it fails, deploy.sh is handed an image without a digest."""
     build_tools.on("docker push", "The push refers to repository\n")

@@ -79,6 +79,20 @@ def test_another_profile_than_the_one_that_was_made_is_kept(deployed: Deployment
     ]
 
 
+def test_that_another_profile_was_made_is_not_forgotten(deployed: Deployment) -> None:
+    """If it fails, cleaning up one profile leaves another for good, which deploy.sh made and may delete."""
+    made = deployed.generated / "dev" / "made-profile"
+    made.write_text("mine\nminikube\n", encoding="utf-8")
+    deployed.tools.on("minikube delete")
+    assert clean(deployed, "--yes", "--context", "mine").returncode == 0
+    assert lines(deployed, "minikube delete") == ["minikube --profile mine delete"]
+    assert made.read_text(encoding="utf-8") == "minikube\n"
+    assert not (deployed.generated / "dev" / "redis-password").exists()
+    assert clean(deployed, "--yes").returncode == 0
+    assert lines(deployed, "minikube delete")[1:] == ["minikube --profile minikube delete"]
+    assert not (deployed.generated / "dev").exists()
+
+
 def test_it_can_be_repeated(deployed: Deployment) -> None:
     """If it fails, a second run ends with an error about what is gone."""
     assert clean(deployed, "--yes").returncode == 0

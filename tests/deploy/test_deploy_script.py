@@ -90,6 +90,15 @@ def test_no_means_that_nothing_is_applied(dev: Deployment) -> None:
         assert dev.tools.calls("kubectl delete configmap mlapi-deploy-lock")
 
 
+def test_no_at_a_first_deployment_tells_of_the_namespace(dev: Deployment) -> None:
+    """If it fails, who says no is told that the cluster is untouched, and it is not."""
+    dev.tools.on("kubectl get namespace")
+    done = dev.run(answer="n\n")
+    assert done.returncode == 1
+    assert "nothing was applied but the namespace mlapi-dev" in done.stderr
+    assert [one["kind"] for one in yaml.safe_load_all("---\n".join(dev.applied()))] == ["Namespace"]
+
+
 def test_yes_is_taken_from_the_terminal(dev: Deployment) -> None:
     """If it fails, the script can only be run with --yes."""
     done = dev.run(answer="y\n")

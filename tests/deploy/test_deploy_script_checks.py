@@ -108,3 +108,24 @@ def test_an_aggregated_api_that_is_down_does_not_hide_the_others(prod: Deploymen
     done = prod.run("--yes", "--image", PINNED)
     assert done.returncode == 0, done.stderr
     assert "custom.metrics.k8s.io" in done.stderr
+
+
+@pytest.mark.parametrize("tool", ["git", "make"])
+def test_what_the_build_needs_is_missed_before_minikube_is_started(dev: Deployment, tool: str) -> None:
+    """If it fails, Minikube is made in minutes, and then the image cannot be built."""
+    dev.tools.hidden.add(tool)
+    dev.tools.on("minikube status", status=85)
+    refused(dev, dev.run("--yes"), "not on PATH", f"{tool}: the package")
+
+
+def test_an_old_python_is_missed_before_minikube_is_started(dev: Deployment) -> None:
+    """If it fails, macOS's own Python passes, and the build ends long after Minikube was made."""
+    dev.tools.on("python3.9", status=1)
+    dev.tools.on("minikube status", status=85)
+    refused(dev, dev.run("--yes", PYTHON="python3.9"), "Python 3.11 or newer", "PYTHON=")
+
+
+def test_an_image_that_is_there_needs_nothing_to_build_with(dev: Deployment) -> None:
+    """If it fails, somebody without Python cannot deploy an image that was made elsewhere."""
+    dev.tools.on("python3.9", status=1)
+    assert dev.run("--yes", "--image", "mlapi:mine", PYTHON="python3.9").returncode == 0

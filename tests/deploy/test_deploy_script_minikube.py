@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import stat
 from typing import TYPE_CHECKING
 
+import pytest
 import yaml
 
-from tests.support.deploy.deployments import BUILT
+from tests.support.deploy.deployments import BUILT, refused
 
 if TYPE_CHECKING:
     from tests.support.deploy.deployments import Deployment
@@ -88,3 +90,88 @@ def test_the_password_reaches_service_and_redis_as_a_mounted_file(dev: Deploymen
     (secret,) = (one for one in objects if one["kind"] == "Secret")
     assert secret["metadata"]["namespace"] == "mlapi-dev"
     assert secret["metadata"]["labels"]["app.kubernetes.io/part-of"] == "mlapi"
+
+
+def secret_of(dev: Deployment) -> str:
+    """Return the password that was applied last."""
+    (secret,) = (one for one in yaml.safe_load_all(dev.applied()[-1]) if one["kind"] == "Secret")
+    return base64.b64decode(secret["data"]["password"]).decode()
+
+
+@pytest.mark.parametrize("kept", ["", "another"], ids=["a fresh clone", "a password of another cluster"])
+def test_the_password_that_redis_runs_with_is_taken_from_the_cluster(dev: Deployment, kept: str) -> None:
+    """If it fails, a second clone changes the Secret under Redis, which goes by the old one: no cache."""
+    password = "in-the-cluster"
+    encoded = base64.b64encode(password.encode()).decode()
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "redis-auth"},
+        "data": {"password": encoded},
+    }
+    dev.tools.on("kubectl get secret redis-auth", objects=[secret])
+    (dev.generated / "dev").mkdir(parents=True)
+    (dev.generated / "dev" / "redis-password").write_text(kept, encoding="utf-8")
+    done = dev.run("--yes")
+    assert done.returncode == 0, done.stderr
+    assert secret_of(dev) == password
+    assert password not in done.stdout + done.stderr
+    assert encoded not in done.stdout + done.stderr
+    assert not dev.tools.calls("kubectl rollout restart")
+
+
+def test_a_redis_that_runs_without_the_new_password_is_restarted(dev: Deployment) -> None:
+    """If it fails, who deletes the Secret to get another password gets a service without a cache."""
+    assert dev.run("--yes").returncode == 0
+    lines = [call.line for call in dev.tools.all_calls()]
+    restarted = next(n for n, line in enumerate(lines) if line.endswith("rollout restart deployment/redis"))
+    assert any("rollout status" in line for line in lines[restarted:])
+    assert lines[restarted - 1].endswith("/render.yaml"), "after the Secret is there"
+
+
+def test_a_redis_that_is_new_is_not_restarted(dev: Deployment) -> None:
+    """If it fails, every first deployment starts Redis twice."""
+    dev.tools.on("kubectl get deployments", objects=[])
+    assert dev.run("--yes").returncode == 0
+    assert not dev.tools.calls("kubectl rollout restart")
+
+
+def test_a_password_that_cannot_be_read_changes_nothing(dev: Deployment) -> None:
+    """If it fails, an error of the cluster is taken for a Redis without a password, and makes a new one."""
+    dev.tools.on("kubectl get secret redis-auth", stderr="Error from server (Forbidden)\n", status=1)
+    done = dev.run("--yes", "--image", "mlapi:mine")
+    refused(dev, done, "does not tell the password")
+
+
+def test_minikube_with_containerd_is_refused_although_it_speaks_docker(dev: Deployment) -> None:
+    """If it fails, the image is built by a program that only resembles Docker, or somewhere else than it seems."""
+    dev.tools.on("kubectl get nodes", stdout="containerd://2.1.4 ")
+    dev.tools.on("minikube docker-env", stdout='export DOCKER_HOST="ssh://docker@127.0.0.1:49157"\n')
+    done = dev.run("--yes")
+    refused(dev, done, "is containerd://2.1.4 and not Docker", "image load", "--image")
+
+
+def test_a_canary_of_minikube_is_asked_too(dev: Deployment) -> None:
+    """If it fails, a canary that never answers is called deployed."""
+    overlay, values = dev.overlay / "kustomization.yaml", dev.overlay / "values.yaml"
+    text = overlay.read_text(encoding="utf-8")
+    overlay.write_text(f"{text}components:\n  - ../../components/istio\n", encoding="utf-8")
+    more = {
+        "host": "mlapi.test",
+        "gateway": "istio-ingress/public",
+        "gatewayPrincipal": "a",
+        "monitoringNamespace": "b",
+    }
+    lines = "".join(f'  {key}: "{value}"\n' for key, value in more.items())
+    values.write_text(values.read_text(encoding="utf-8") + lines, encoding="utf-8")
+    dev.commit("istio")
+    dev.runs("mlapi", "mlapi:dev-1")
+    done = dev.run("--yes", "--canary", "mlapi:dev-2")
+    assert done.returncode == 0, done.stderr
+    asked = [call.arguments[-2] for call in dev.tools.calls("kubectl port-forward")]
+    assert asked == ["service/mlapi", "service/lab", "service/mlapi-canary"]
+    assert [path for method, _, path in dev.service.asked if method == "POST"] == [
+        "/project/predict",
+        "/lab/predict",
+        "/project/predict",
+    ]

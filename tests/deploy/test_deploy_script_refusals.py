@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.deploy.deployments import OTHER, PINNED, refused
-from tests.support.deploy.kubectl_answers import EXISTS
+from tests.support.deploy.kubectl_answers import EXISTS, running
 
 if TYPE_CHECKING:
     from tests.support.deploy.deployments import Deployment
@@ -80,6 +80,25 @@ def test_two_deployments_at_once_are_refused(prod: Deployment) -> None:
     assert not prod.tools.calls("kubectl delete"), "the other's lock stays"
 
 
+def test_a_deployment_that_ended_meanwhile_is_noticed(prod: Deployment) -> None:
+    """If it fails, who waited for somebody's deployment goes by what ran before it, and undoes it."""
+    prod.runs("mlapi", OTHER)
+    prod.tools.on("kubectl get deployment mlapi", objects=[running("mlapi", PINNED)], first=1)
+    done = prod.run("--yes", "--image", PINNED)
+    assert done.returncode == 1
+    assert "another deployment has ended meanwhile" in done.stderr
+    assert prod.applied() == []
+    assert prod.tools.calls("kubectl delete configmap mlapi-deploy-lock")
+
+
+@pytest.mark.parametrize("other", [("--image", "mlapi:mine"), ("--canary", "mlapi:mine"), ("--rollback",)])
+def test_a_model_for_an_image_that_is_there_already_is_wrong_use(
+    dev: Deployment, other: tuple[str, ...]
+) -> None:
+    """If it fails, another model than the one that was named is deployed, without a word."""
+    refused(dev, dev.run("--model", "starter", *other), "--model", status=2)
+
+
 def test_differences_that_cannot_be_told_stop_everything(prod: Deployment) -> None:
     """If it fails, manifests that the server refuses are applied all the same."""
     refusal = 'Error from server (BadRequest): Deployment in version "v1" cannot be handled\n'
@@ -100,6 +119,7 @@ def test_differences_that_cannot_be_told_stop_everything(prod: Deployment) -> No
         ("--canary", OTHER, "--promote"),
         ("--promote", "--image", PINNED),
         ("--canary-weight", "10"),
+        ("--model", "starter"),
         ("--canary", OTHER, "--canary-weight", "101"),
         ("--canary", OTHER, "--canary-weight", "ten"),
         ("--timeout", "1m"),

@@ -92,3 +92,21 @@ def test_a_broken_service_is_told_even_without_differences(unreachable: Deployme
     assert done.returncode == 1
     assert "nothing was changed" in done.stderr
     assert unreachable.applied() == []
+
+
+def test_a_cache_that_is_down_is_a_warning(prod: Deployment) -> None:
+    """If it fails, a service runs without its cache and nobody learns of it, or is undone for it."""
+    prod.service.cache = "down"
+    done = prod.run("--yes", "--image", PINNED)
+    assert done.returncode == 0, done.stderr
+    assert "warning: https://mlapi.example.com/project: the cache is down" in done.stderr
+    prod.service.cache = "ok"
+    assert "cache" not in prod.run("--yes", "--image", PINNED).stderr
+
+
+def test_a_port_forward_ends_with_the_script(dev: Deployment) -> None:
+    """If it fails, each deployment leaves forwards behind that nobody sees, until no port is left."""
+    started = time.monotonic()
+    dev.run_until("kubectl apply *record.yaml", signal.SIGTERM, "--yes")
+    assert time.monotonic() - started < TIMEOUT_S
+    assert len(dev.tools.calls("kubectl port-forward")) == 2

@@ -70,8 +70,9 @@ def test_any_password_opens_redis(engine: Engine, tmp_path: Path, password: str)
 
         assert logged_in(container, "PING") == "PONG"
         assert logged_in(container, "SET", "mlapi:key", "value") == "OK"
-        with pytest.raises(EngineError, match="NOPERM"):
-            logged_in(container, "FLUSHALL")
+        for refused in (("FLUSHALL",), ("BLPOP", "mlapi:list", "0")):
+            with pytest.raises(EngineError, match="NOPERM"):
+                logged_in(container, *refused)
 
 
 def test_without_it_redis_answers_probes_and_nobody_else(engine: Engine, tmp_path: Path) -> None:

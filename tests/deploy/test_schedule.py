@@ -175,15 +175,15 @@ def test_it_is_called_for_an_autoscaler_that_exists_within_its_bounds(
 def test_the_account_may_do_what_the_script_does_and_no_more(rendered: tuple[Object, ...]) -> None:
     """The patch would be refused, or whoever takes the token over could do more than change a minimum."""
     role, account = find(rendered, "Role", "schedule"), find(rendered, "ServiceAccount", "schedule")
-    called = {pod_template(job)["spec"]["containers"][0]["args"][0] for job in of_kind(rendered, "CronJob")}
+    (job,) = of_kind(rendered, "CronJob")
+    spec = pod_template(job)["spec"]
 
     assert role is not None
     assert account is not None
     (rule,) = role["rules"]
     assert (rule["apiGroups"], rule["resources"]) == (["autoscaling"], ["horizontalpodautoscalers"])
-    assert (set(rule["resourceNames"]), rule["verbs"]) == (called, ["patch"])
-    for job in of_kind(rendered, "CronJob"):
-        assert pod_template(job)["spec"]["serviceAccountName"] == account["metadata"]["name"]
+    assert (rule["resourceNames"], rule["verbs"]) == (spec["containers"][0]["args"][:1], ["patch"])
+    assert spec["serviceAccountName"] == account["metadata"]["name"]
 
 
 @pytest.mark.container
@@ -191,16 +191,15 @@ def test_the_image_has_what_the_script_takes(
     engine: Engine, image: str, access: Path, container: Object
 ) -> None:
     """The service's image lacks Python's modules, the time zones, or their names."""
-    (zone,) = container["env"]
-    mounts = ("--volume", f"{access}:{MOUNTED}:ro", "--volume", f"{SCRIPT}:/etc/schedule/{SCRIPT.name}:ro")
-    told = ("KUBERNETES_SERVICE_HOST=127.0.0.1", "KUBERNETES_SERVICE_PORT=1", f"TIME_ZONE={zone['value']}")
-    variables = [part for one in told for part in ("--env", one)]
-    entry, *command = [*container["command"], *container["args"]]
+    command: list[str] = [*container["command"], *container["args"]]
+    zone = container["env"][0]["value"]
+    told = ("KUBERNETES_SERVICE_HOST=127.0.0.1", "KUBERNETES_SERVICE_PORT=1", f"TIME_ZONE={zone}")
+    options = [part for one in told for part in ("--env", one)]
+    for source, place in ((access, MOUNTED), (SCRIPT, command[1])):
+        options += ["--volume", f"{source}:{place}:ro"]
+    options += ["--read-only", "--network", "none", "--entrypoint", command[0]]
 
-    done = engine.try_run(
-        *("run", "--rm", "--read-only", "--network", "none", "--entrypoint", entry),
-        *(*mounts, *variables, image, *command),
-    )
+    done = engine.try_run("run", "--rm", *options, image, *command[1:])
 
     assert done.returncode == 1
     assert done.stdout.startswith("cannot ask the API server at 127.0.0.1:1: "), done.stdout + done.stderr

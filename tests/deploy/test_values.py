@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 LIBRARY = sorted((REPOSITORY / "scripts" / "lib").glob("*.sh"))
 SCRIPTS = [REPOSITORY / "build-push.sh", REPOSITORY / "deploy.sh", *LIBRARY]
+WORKFLOWS = sorted((REPOSITORY / ".github" / "workflows").glob("*.yml"))
 
 
 def read_by(folder: Path) -> set[str]:
@@ -35,8 +36,16 @@ def read_by(folder: Path) -> set[str]:
 
 def read_by_scripts() -> set[str]:
     """Return the values that the scripts read."""
-    texts = (file.read_text(encoding="utf-8") for file in SCRIPTS)
+    texts = (re.sub(r"(?m)^\s*#.*", "", file.read_text(encoding="utf-8")) for file in SCRIPTS)
     return {key for text in texts for key in re.findall(r'\bvalue (?:"\$\w+"|\w+) (\w+)', text)}
+
+
+def read_by_workflows() -> set[str]:
+    """Return the values that the workflows ask for."""
+    texts = (file.read_text(encoding="utf-8") for file in WORKFLOWS)
+    return {
+        key for text in texts for keys in re.findall(r"values\.sh \w+ ([\w ]+)", text) for key in keys.split()
+    }
 
 
 @pytest.mark.parametrize("component", kustomize.components())
@@ -51,7 +60,7 @@ def test_the_readme_of_a_component_names_the_values_that_it_reads(component: str
 @pytest.mark.parametrize("name", kustomize.OVERLAYS)
 def test_every_value_of_an_overlay_is_read(name: str) -> None:
     """Somebody would change a value and wonder why nothing changes."""
-    read = read_by(kustomize.K8S / "transformers") | read_by_scripts()
+    read = read_by(kustomize.K8S / "transformers") | read_by_scripts() | read_by_workflows()
     for component in overlay_components(name):
         read |= read_by(kustomize.K8S / "components" / component)
 
@@ -62,9 +71,17 @@ def test_the_overview_names_every_value_there_is() -> None:
     """The table of values would not say where one of them goes."""
     described = (kustomize.K8S / "README.md").read_text(encoding="utf-8")
     folders = [kustomize.K8S / "transformers", *(kustomize.K8S / "components").iterdir()]
-    read = set().union(*(read_by(folder) for folder in folders))
+    read = set().union(*(read_by(folder) for folder in folders)) | read_by_scripts() | read_by_workflows()
 
     assert {key for key in read if f"`{key}`" not in described} == set()
+
+
+def test_production_leaves_its_registry_to_account_and_region() -> None:
+    """Whoever fills in the account alone would push to the registry of another one, which wins."""
+    values = kustomize.values_of("prod")
+
+    assert {"account", "region"} <= values.keys()
+    assert "registry" not in values
 
 
 @pytest.mark.parametrize("name", kustomize.OVERLAYS)

@@ -2,9 +2,9 @@
 
 Usage: set_minimum.py NAME --by-day 4 --otherwise 2 --weekdays 1-5 --from-hour 7 --to-hour 20
 
-The clock is that of the time zone in the variable TIME_ZONE. The number is set by a merge patch of the Kubernetes API,
-from a pod whose account may make it, with nothing but the standard library. Everything that the API asks for (address,
-certificate, token, namespace) is where Kubernetes puts it in a pod.
+The clock is that of the time zone in the variable TIME_ZONE. The number is set by a merge patch of the
+Kubernetes API, with nothing but the standard library, from a pod whose account may make it. Everything that
+the API asks for (address, certificate, token, namespace) is where Kubernetes puts it in a pod.
 """
 
 from __future__ import annotations

@@ -133,7 +133,9 @@ FLOWS = (
 )
 
 REACH = (
-    Mutation(flows.same_ports, "prod", "Service redis", "spec/ports/tcp-redis/port", 6380, "that of Deployment"),
+    Mutation(
+        flows.same_ports, "prod", "Service redis", "spec/ports/tcp-redis/port", 6380, "that of Deployment"
+    ),
     Mutation(flows.platform_unasked, "prod", API, PROXY, "terminationDrainDuration: 40s", "CLOUD_PLATFORM"),
     Mutation(
         flows.platform_unasked,
@@ -178,6 +180,7 @@ TIMES = (
     ),
     Mutation(times.proxy_drain, "prod", API, PROXY, "holdApplicationUntilProxyStarts: true", "s or more"),
     Mutation(times.proxy_drain, "prod", API, PROXY, "terminationDrainDuration: 40s", "holdApplication"),
+    Mutation(times.proxy_drain, "prod", API, f"{OWN}/env/MLAPI_DRAIN_GRACE_S/value", "6", "must be 41s"),
     Mutation(
         times.progress_deadline, "plain", API, "spec/progressDeadlineSeconds", 60, "progressDeadlineSeconds"
     ),

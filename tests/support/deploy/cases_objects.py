@@ -162,6 +162,14 @@ MOUNTS = (
     Mutation(
         mounts.files_are_mounted,
         "external",
+        LAB,
+        f"{POD}/initContainers/wait-dns/volumeMounts/redis-ca",
+        GONE,
+        "container wait-dns: MLAPI_REDIS_CA_FILE",
+    ),
+    Mutation(
+        mounts.files_are_mounted,
+        "external",
         API,
         f"{OWN}/volumeMounts/models/mountPath",
         "/mnt/model",

@@ -11,7 +11,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,6 +47,8 @@ spec:
   progressDeadlineSeconds: 600
 """
 TIMEOUT_S = 120
+# Well below what a stand-in waits that nobody ends.
+INTERRUPTED_S = 30
 
 
 @dataclass(slots=True)
@@ -113,6 +117,42 @@ class Deployment:
         assert git(self.clone, "status", "--porcelain") == ""
         return done
 
+    def run_until(
+        self, words: str, number: signal.Signals, *arguments: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run deploy.sh up to a call and send it a signal then; Ctrl-C reaches all that runs in a terminal.
+
+        Args:
+            words: The call, as `StandIns.calls` takes it.
+            number: The signal.
+            arguments: Those of the script.
+
+        Raises:
+            subprocess.TimeoutExpired: It goes on, or left something running that holds its output.
+        """
+        command = ["bash", str(self.clone / "deploy.sh"), self.environment, *arguments]
+        with subprocess.Popen(
+            [os.environ.get("MLAPI_TEST_BASH", command[0]), *command[1:]],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=self.folder,
+            env=self.tools.environment(),
+            start_new_session=True,
+        ) as process:
+            end = time.monotonic() + TIMEOUT_S
+            while not self.tools.calls(words) and process.poll() is None and time.monotonic() < end:
+                time.sleep(0.05)
+            try:
+                send = os.killpg if number == signal.SIGINT else os.kill
+                send(process.pid, number)
+                stdout, stderr = process.communicate(timeout=INTERRUPTED_S)
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+        self.tools.no_surprises()
+        return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
+
     def remembers(self, which: str, text: str) -> None:
         """Have the cluster remember a render: `current` or `previous`."""
         record = {
@@ -139,7 +179,7 @@ class Deployment:
 
     def changes(self) -> list[str]:
         """Return all calls that change a cluster, Minikube or an image."""
-        words = ("apply", "create", "delete", "patch", "start", "tag", "build-push.sh")
+        words = ("apply", "create", "delete", "patch", "restart", "start", "tag", "build-push.sh")
         return [
             call.line
             for call in self.tools.all_calls()
@@ -164,6 +204,7 @@ class Deployment:
         on("kubectl get configmaps,*", objects=[])
         on("kubectl apply", stdout="serverside-applied\n")
         on("kubectl rollout status", stdout=ROLLED_OUT)
+        on("kubectl rollout restart deployment/redis")
         on("kubectl create configmap --dry-run=client", real=True)
         on("kubectl create configmap mlapi-deploy-lock", stdout="configmap/mlapi-deploy-lock created\n")
         on("kubectl delete configmap")
@@ -178,6 +219,8 @@ class Deployment:
     def _minikube_runs(self) -> None:
         on = self.tools.on
         on("minikube status", stdout="host: Running\nkubelet: Running\napiserver: Running\n")
+        on("kubectl get nodes", stdout="docker://28.2.2 ")
+        on("kubectl get secret redis-auth")
         on("minikube docker-env", stdout='export DOCKER_HOST="tcp://192.168.49.2:2376"\n')
         on("docker image inspect", stdout=f"{BUILT_ID}\n")
         on("docker tag")
@@ -191,7 +234,7 @@ class Deployment:
 def make_clone(clone: Path) -> None:
     """Make a repository with all that the script needs."""
     clone.mkdir()
-    for name in (".gitignore", "deploy.sh", "build-push.sh"):
+    for name in (".gitignore", "deploy.sh", "build-push.sh", "pyproject.toml"):
         shutil.copy(ROOT / name, clone / name)
     ignored = shutil.ignore_patterns(".generated", "__pycache__")
     for name in (".k8s", "scripts"):

@@ -46,12 +46,14 @@ class FakeService:
 
     Attributes:
         broken: Prefixes whose health answers 503.
+        cache: What health says of the cache.
         asked: Method, host name and path of every request, in their order.
     """
 
     tls: tuple[Path, Path] | None = None
     broken: set[str] = field(default_factory=set)
     asked: list[tuple[str, str, str]] = field(default_factory=list)
+    cache: str = "ok"
     port: int = 0
     _server: ThreadingHTTPServer | None = None
 
@@ -60,7 +62,7 @@ class FakeService:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                service.answer(self, {"status": "healthy"})
+                service.answer(self, {"status": "healthy", "cache": service.cache})
 
             def do_POST(self) -> None:
                 self.rfile.read(int(self.headers["Content-Length"]))

@@ -108,7 +108,7 @@ def same_ports(objects: Sequence[Object]) -> list[str]:
 
 
 def platform_unasked(objects: Sequence[Object]) -> list[str]:
-    """No proxy asks the node's metadata where it runs, which no policy lets through: it would wait at its start."""
+    """No proxy asks the node's metadata where it runs: no policy lets that through, so it would wait."""
     return [
         f"{one.name}: its proxy needs proxyMetadata CLOUD_PLATFORM: none"
         for one in workloads(objects)

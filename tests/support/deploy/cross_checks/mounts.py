@@ -128,9 +128,10 @@ def _is_read(container: Object, name: str) -> bool:
     arguments: list[str] = container.get("args", [])
     if not name.endswith("_FILE") and name != "MLAPI_MODEL":
         return False
+    gate = arguments[:1] == ["wait"]
     if name in GATE_FILES:
-        return arguments[:1] == ["wait"]
-    return arguments != ["wait", "dns"]
+        return gate
+    return not gate or name != "MLAPI_MODEL"
 
 
 def _mounted(container: Object, path: str) -> bool:

@@ -92,7 +92,7 @@ def proxy_drain(objects: Sequence[Object]) -> list[str]:
         config = proxy_config(one)
         if not meshed(objects, one):
             continue
-        needed = settings.drain_grace_s + settings.drain_timeout_s
+        needed = settings.drain_grace_s + settings.drain_timeout_s + CLOSE_S
         stated = config.get("terminationDrainDuration", "5s")
         if seconds(stated) < needed:
             found.append(f"{one.name}: terminationDrainDuration is {stated}; it must be {needed:g}s or more")
