@@ -38,6 +38,8 @@ root=$(pwd -P)
 . "$root/scripts/lib/model.sh"
 # shellcheck source=scripts/lib/build.sh
 . "$root/scripts/lib/build.sh"
+# shellcheck source=scripts/lib/push.sh
+. "$root/scripts/lib/push.sh"
 
 model=starter
 target=runtime

@@ -37,19 +37,28 @@ start_minikube() {
   esac
 }
 
+make_dev_image() {
+  step "Image"
+  if [ "$dry_run" = 1 ]; then
+    say "would build the image inside Minikube; its tag is not known before, the plan names it mlapi"
+  else
+    build_in_minikube
+  fi
+}
+
 # build_in_minikube builds the image inside Minikube and sets $image. Its tag is made from its content, because an image
 # that is in no registry has no digest: the same content gives the same tag, and so no new rollout.
 build_in_minikube() {
-  local lines built id runtimes
+  local lines built id runtimes outside="Build it outside:
+  ./build-push.sh --no-push --tag mine && minikube --profile $context image load mlapi:mine && ./deploy.sh dev --image mlapi:mine
+or make the profile anew: minikube --profile $context delete"
   # Not told by docker-env, which for containerd speaks of another program that takes docker's place, as an experiment.
   runtimes=$(k get nodes -o go-template='{{range .items}}{{.status.nodeInfo.containerRuntimeVersion}} {{end}}') || runtimes=unknown
   case $runtimes in
     docker://*) ;;
-    *) die "the image cannot be built inside the profile $context, whose container runtime is ${runtimes% } and not Docker. Build it outside:
-  ./build-push.sh --no-push --tag mine && minikube --profile $context image load mlapi:mine && ./deploy.sh dev --image mlapi:mine
-or make the profile anew: minikube --profile $context delete" ;;
+    *) die "the image cannot be built inside the profile $context, whose container runtime is ${runtimes% } and not Docker. $outside" ;;
   esac
-  lines=$(mk docker-env --shell bash) || die "minikube does not tell how to reach its Docker, see above"
+  lines=$(mk docker-env --shell bash) || die "minikube does not let its Docker be used, see above. $outside"
   built=$(
     eval "$lines"
     # What goes into an image is for the image's user, too.

@@ -48,15 +48,6 @@ make_render() {
   if [ "$dry_run" = 0 ]; then save_render; fi
 }
 
-make_dev_image() {
-  step "Image"
-  if [ "$dry_run" = 1 ]; then
-    say "would build the image inside Minikube; its tag is not known before, the plan names it mlapi"
-  else
-    build_in_minikube
-  fi
-}
-
 # The project's own image was checked already; those of other services need a tag that says which version.
 check_images() {
   local reference

@@ -127,8 +127,8 @@ def test_what_fails_is_shown_with_what_to_do(
 @pytest.mark.parametrize(
     ("stderr", "hint"),
     [
-        (f"ERROR: failed to solve: failed to push {'mlapi'}: {NO_REPOSITORY}", "create-repository"),
-        (f"ERROR: failed to solve: failed to push {'mlapi'}: {IMMUTABLE}", "another --tag"),
+        (f"ERROR: failed to solve: failed to push mlapi: {NO_REPOSITORY}", "create-repository"),
+        (f"ERROR: failed to solve: failed to push mlapi: {IMMUTABLE}", "another --tag"),
         ("ERROR: failed to solve: failed to push mlapi: no basic auth credentials", "docker login"),
         ("ERROR: Multi-platform build is not supported for the docker driver.", "docker-container"),
         (

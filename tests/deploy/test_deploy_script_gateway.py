@@ -1,4 +1,4 @@
-"""deploy.sh and the way to the service in production: refused before anything is applied, where it is not clear."""
+"""deploy.sh and the way to the service in production: where it is not clear, nothing is applied."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.deploy.deployments import PINNED, PREVIOUS
+from tests.support.deploy.interruptions import run_until
 
 if TYPE_CHECKING:
     from tests.support.deploy.deployments import Deployment
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
 def test_it_ends_at_once_says_how_things_are_and_takes_its_lock_off(
     prod: Deployment, number: signal.Signals, status: int
 ) -> None:
-    """If it fails, a job that is cancelled waits until it is killed, and leaves the lock, or nobody knows what is."""
+    """If it fails, a job that is cancelled waits until it is killed, and nobody knows how things are."""
     prod.remembers("current", PREVIOUS)
     prod.tools.on("kubectl rollout status", hold=True)
-    done = prod.run_until("kubectl rollout status", number, "--yes", "--image", PINNED)
+    done = run_until(prod, "kubectl rollout status", number, "--yes", "--image", PINNED)
     assert done.returncode == status
     assert "What was applied stays" in done.stderr
     assert "the same command again" in done.stderr
@@ -32,7 +33,7 @@ def test_it_ends_at_once_says_how_things_are_and_takes_its_lock_off(
 def test_before_anything_is_applied_there_is_nothing_to_say(prod: Deployment) -> None:
     """If it fails, somebody is sent to a runbook for a deployment that never began."""
     prod.tools.on("kubectl diff", script="sleep 1; exit 1")
-    done = prod.run_until("kubectl diff", signal.SIGTERM, "--yes", "--image", PINNED)
+    done = run_until(prod, "kubectl diff", signal.SIGTERM, "--yes", "--image", PINNED)
     assert done.returncode == 143
     assert "stays" not in done.stderr
     assert prod.applied() == []

@@ -144,7 +144,7 @@ def test_a_password_that_cannot_be_read_changes_nothing(dev: Deployment) -> None
 
 
 def test_minikube_with_containerd_is_refused_although_it_speaks_docker(dev: Deployment) -> None:
-    """If it fails, the image is built by a program that only resembles Docker, or somewhere else than it seems."""
+    """If it fails, the image is built by a program that only resembles Docker."""
     dev.tools.on("kubectl get nodes", stdout="containerd://2.1.4 ")
     dev.tools.on("minikube docker-env", stdout='export DOCKER_HOST="ssh://docker@127.0.0.1:49157"\n')
     done = dev.run("--yes")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -74,7 +75,7 @@ def test_an_image_that_cannot_be_built_changes_nothing_in_the_cluster(dev: Deplo
     assert not dev.tools.calls("kubectl apply")
 
 
-def test_another_container_runtime_says_what_to_do(dev: Deployment) -> None:
+def test_a_minikube_whose_docker_cannot_be_used_says_what_to_do(dev: Deployment) -> None:
     """If it fails, Minikube's own error tells nothing about the way out."""
     dev.tools.on("minikube docker-env", stderr="X Exiting due to MK_USAGE\n", status=14)
     done = dev.run("--yes")
@@ -104,9 +105,14 @@ def test_a_cache_that_is_down_is_a_warning(prod: Deployment) -> None:
     assert "cache" not in prod.run("--yes", "--image", PINNED).stderr
 
 
-def test_a_port_forward_ends_with_the_script(dev: Deployment) -> None:
-    """If it fails, each deployment leaves forwards behind that nobody sees, until no port is left."""
-    started = time.monotonic()
-    dev.run_until("kubectl apply *record.yaml", signal.SIGTERM, "--yes")
-    assert time.monotonic() - started < TIMEOUT_S
-    assert len(dev.tools.calls("kubectl port-forward")) == 2
+def test_port_forwards_end_with_the_smoke_test(dev: Deployment) -> None:
+    """If it fails, each deployment leaves two kubectl behind, which nobody sees and which hold ports."""
+    pids = dev.folder / "pids"
+    says = f"Forwarding from 127.0.0.1:{dev.service.port} -> 8000"
+    dev.tools.on("kubectl port-forward", script=f'echo "$$" >>"{pids}"; echo "{says}"; exec sleep 60')
+    assert dev.run("--yes").returncode == 0
+    started = [int(one) for one in pids.read_text(encoding="utf-8").split()]
+    assert len(started) == 2
+    for pid in started:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)

@@ -11,9 +11,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,8 +45,6 @@ spec:
   progressDeadlineSeconds: 600
 """
 TIMEOUT_S = 120
-# Well below what a stand-in waits that nobody ends.
-INTERRUPTED_S = 30
 
 
 @dataclass(slots=True)
@@ -94,10 +90,14 @@ class Deployment:
 
     def run(self, *arguments: str, answer: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
         """Run deploy.sh and check that only expected calls were made and no tracked file was edited."""
-        through = ["--gateway", f"127.0.0.1:{self.service.port}"] if self.service.tls else []
         if self.service.tls:
             variables["CURL_CA_BUNDLE"] = str(self.service.tls[0])
-        return self.script("deploy.sh", self.environment, *through, *arguments, answer=answer, **variables)
+        return self.script("deploy.sh", *self.target(), *arguments, answer=answer, **variables)
+
+    def target(self) -> list[str]:
+        """Return the arguments of deploy.sh that say where to, and how the service is reached."""
+        through = ["--gateway", f"127.0.0.1:{self.service.port}"] if self.service.tls else []
+        return [self.environment, *through]
 
     def script(
         self, name: str, *arguments: str, answer: str = "", **variables: str
@@ -116,42 +116,6 @@ class Deployment:
         self.tools.no_surprises()
         assert git(self.clone, "status", "--porcelain") == ""
         return done
-
-    def run_until(
-        self, words: str, number: signal.Signals, *arguments: str
-    ) -> subprocess.CompletedProcess[str]:
-        """Run deploy.sh up to a call and send it a signal then; Ctrl-C reaches all that runs in a terminal.
-
-        Args:
-            words: The call, as `StandIns.calls` takes it.
-            number: The signal.
-            arguments: Those of the script.
-
-        Raises:
-            subprocess.TimeoutExpired: It goes on, or left something running that holds its output.
-        """
-        command = ["bash", str(self.clone / "deploy.sh"), self.environment, *arguments]
-        with subprocess.Popen(
-            [os.environ.get("MLAPI_TEST_BASH", command[0]), *command[1:]],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=self.folder,
-            env=self.tools.environment(),
-            start_new_session=True,
-        ) as process:
-            end = time.monotonic() + TIMEOUT_S
-            while not self.tools.calls(words) and process.poll() is None and time.monotonic() < end:
-                time.sleep(0.05)
-            try:
-                send = os.killpg if number == signal.SIGINT else os.kill
-                send(process.pid, number)
-                stdout, stderr = process.communicate(timeout=INTERRUPTED_S)
-            finally:
-                if process.poll() is None:
-                    os.killpg(process.pid, signal.SIGKILL)
-        self.tools.no_surprises()
-        return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
 
     def remembers(self, which: str, text: str) -> None:
         """Have the cluster remember a render: `current` or `previous`."""
