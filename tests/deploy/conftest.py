@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.deploy.build_push import build_stand_ins
-from tests.support.deploy.checkout import Checkout, make_checkout
-from tests.support.deploy.deployments import Deployment
 from tests.support.deploy.engine import Engine, find_engine
-from tests.support.deploy.fake_service import FakeService, make_certificate
-from tests.support.deploy.image import runtime_image
+from tests.support.deploy.image.image import runtime_image
 from tests.support.deploy.kustomize import needs_kubectl
 from tests.support.deploy.renders import Renders
-from tests.support.deploy.standins import StandIns
+from tests.support.deploy.scripts.build_push import build_stand_ins
+from tests.support.deploy.scripts.checkout import Checkout, make_checkout
+from tests.support.deploy.scripts.deployments import Deployment
+from tests.support.deploy.scripts.fake_service import FakeService, make_certificate
+from tests.support.deploy.scripts.standins import StandIns
 from tests.support.http_server import REPOSITORY, HttpServer
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.deploy.container import PATIENCE_S, Container, EngineError
+from tests.support.deploy.image.container import PATIENCE_S, Container, EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
