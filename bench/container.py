@@ -58,9 +58,10 @@ class Measured:
     Attributes:
         cpus: The quota.
         ready_s: Seconds from `docker run` to the first healthy answer, of each start.
-        stages: By stage, working set, its peak so far, and the process's resident memory, in 10^6 bytes.
+        stages: By stage, working set, its peak so far, and the highest resident memory, in 10^6 bytes.
         answers: By stage, how often each status was answered.
         slowest_probe_s: The longest that a probe took during the load.
+        failed_probes: How many were not answered with 200.
     """
 
     cpus: float
@@ -68,6 +69,7 @@ class Measured:
     stages: dict[str, tuple[float, float, float]] = field(default_factory=dict)
     answers: dict[str, dict[int, int]] = field(default_factory=dict)
     slowest_probe_s: float = 0.0
+    failed_probes: int = 0
 
 
 class Service:
@@ -127,7 +129,7 @@ def measure(image: str, *, cpus: float, starts: int, memory: str) -> Measured:
                 service.check()
                 measured.stages[name] = watch.now()
                 _say(f"  {time.perf_counter() - started:.0f} s, {measured.answers[name]}, {watch.now()}")
-        measured.slowest_probe_s = probes.slowest_s
+        measured.slowest_probe_s, measured.failed_probes = probes.slowest_s, probes.failed
         time.sleep(10)
         measured.stages["10 s later"] = watch.now()
     return measured
@@ -160,19 +162,20 @@ def report(image: str, everything: Sequence[Measured]) -> str:
         tables.table(("on", ""), on.items()),
         tables.table(("layer", "MB"), ((name, f"{size:.1f}") for name, size in layers(image))),
         tables.table(
-            ("CPUs", "docker run to ready, median, s", "range, s", "slowest probe under load, s"),
+            ("CPUs", "docker run to ready, median, s", "range, s", "slowest probe under load, s", "failed"),
             (
                 (
                     f"{one.cpus:g}",
                     f"{statistics.median(one.ready_s):.2f}",
                     f"{min(one.ready_s):.2f} to {max(one.ready_s):.2f}",
                     f"{one.slowest_probe_s:.2f}",
+                    str(one.failed_probes),
                 )
                 for one in everything
             ),
         ),
         tables.table(
-            ("CPUs", "after", "answers", "working set, MB", "its peak so far, MB", "RSS, MB"),
+            ("CPUs", "after", "answers", "working set, MB", "its peak so far, MB", "highest RSS, MB"),
             (
                 (
                     f"{one.cpus:g}",

@@ -80,19 +80,26 @@ class Probes:
 
     Attributes:
         slowest_s: The longest that one took.
+        failed: How many were answered with another status than 200, or not at all.
     """
 
     def __init__(self, port: int) -> None:
         """Nothing is asked yet."""
         self.slowest_s = 0.0
+        self.failed = 0
         self._port = port
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._ask, daemon=True)
 
     def _ask(self) -> None:
-        while not self._stop.wait(PROBE_EVERY_S):
+        for path in itertools.cycle(("/health", "/health/live")):
+            if self._stop.wait(PROBE_EVERY_S):
+                return
             started = time.perf_counter()
-            _ask(self._port, "GET", "/health/live")
+            try:
+                self.failed += _ask(self._port, "GET", path) != http.client.OK
+            except (OSError, http.client.HTTPException):
+                self.failed += 1
             self.slowest_s = max(self.slowest_s, time.perf_counter() - started)
 
     def __enter__(self) -> Self:

@@ -44,10 +44,10 @@ class MemoryWatch:
         self._statistics = folder / "memory.stat"
 
     def now(self) -> tuple[float, float, float]:
-        """Return the working set, its peak so far, and the process's resident memory, in 10^6 bytes."""
+        """Return the working set, its peak so far, and the highest resident memory, in 10^6 bytes."""
         working_set = self._working_set_mb()
         self._peak_mb = max(self._peak_mb, working_set)
-        return working_set, self._peak_mb, memory_mb(self._process)[0]
+        return working_set, self._peak_mb, memory_mb(self._process)[1]
 
     def _working_set_mb(self) -> float:
         statistics = dict(line.split() for line in self._statistics.read_text(encoding="ascii").splitlines())

@@ -98,6 +98,7 @@ export_model() {
     return
   fi
   environment venv-torch
+  act rm -rf "$model_dir.incomplete" # of a run that was cut off: its manifest would be taken for this one's
   act "$root/.venv-torch/bin/mlapi" model export "$1" --out "$model_dir.incomplete" --name "$(as_folder "$2")" || {
     has_manifest "$model_dir.incomplete" || die "$1 could not be exported, see above"
     die "a variant of $1 did not pass its gate, see above

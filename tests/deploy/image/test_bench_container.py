@@ -93,10 +93,21 @@ def test_the_longest_texts_are_beyond_what_the_model_takes(recorder: Recorder) -
 def test_probes_count_while_they_ask(recorder: Recorder) -> None:
     """If it fails, the slowest probe is one that was never sent."""
     with container_load.Probes(recorder.port) as probes:
-        while not recorder.paths:
+        while len(recorder.paths) < 2:
             pass
     assert probes.slowest_s > 0
-    assert set(recorder.paths) == {"/project/health/live"}
+    assert probes.failed == 0
+    assert set(recorder.paths) == {"/project/health", "/project/health/live"}
+
+
+def test_a_probe_that_is_not_answered_is_counted(recorder: Recorder) -> None:
+    """If it fails, a service that answers no probe at all has the best of figures."""
+    recorder.server.server_close()
+    recorder.server.shutdown()
+    with container_load.Probes(recorder.port) as probes:
+        while not probes.failed:
+            pass
+    assert probes.failed > 0
 
 
 @pytest.mark.skipif(not CGROUPS.is_dir(), reason="reads cgroups")
