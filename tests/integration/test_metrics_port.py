@@ -95,6 +95,30 @@ def test_slow_scrapers_do_not_disturb_requests(tiny_model: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_part_of_the_metrics(tiny_model: Path, workers: str) -> None:
+    """If it fails, a scrape that asks for some metrics alone gets an error, or all of them."""
+    with ServerProcess(tiny_model, "--workers", workers, environment=OWN_PORT) as server:
+        wait_until(lambda: server.log.count("ready: model") == int(workers))
+        with make_client(_own_address(server)) as client:
+            one = client.get("/metrics?name[]=mlapi_engine_threads")
+            none = client.get("/metrics?name[]=nothing")
+        assert (one.status_code, list(samples(one.text))) == (httpx.codes.OK, ["mlapi_engine_threads"])
+        assert (none.status_code, none.text) == (httpx.codes.OK, "")
+        assert "Traceback" not in server.log
+
+
+def test_a_port_that_a_flag_replaced_is_free_for_metrics(tiny_model: Path) -> None:
+    """If it fails, workers read the port that the flag has replaced, end for it, and are started for ever."""
+    with socket.create_server((HOST, 0)) as reserved:
+        port = str(reserved.getsockname()[1])
+    environment = {**OWN_PORT, "MLAPI_PORT": port, "MLAPI_METRICS_PORT": port}
+    with ServerProcess(tiny_model, "--workers", "2", environment=environment) as server:
+        wait_until(lambda: server.log.count("ready: model") == 2)
+        assert server.stop() == 0
+        assert "starting another" not in server.log
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_port_that_is_taken_is_said(tiny_model: Path, workers: str) -> None:
     """If it fails, a service runs that nobody can watch, or ends without saying which port it wanted."""
     with socket.create_server((HOST, 0)) as taken:

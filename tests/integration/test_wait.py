@@ -169,6 +169,16 @@ def test_refused_login_is_said_as_such(locked_server: RedisServer, password: str
     assert "secret" not in json.dumps(lines) + last_words.read_text(encoding="utf-8")
 
 
+def test_a_password_that_redis_does_not_have_is_said_as_such(redis_server: RedisServer) -> None:
+    """If it fails, whoever forgot to give Redis its password looks for a fault of the network."""
+    status, lines = _wait(
+        "redis", REDIS_URL=redis_server.url, REDIS_PASSWORD="hunter2", MLAPI_WAIT_TIMEOUT_S="0.5"
+    )
+    assert (status, lines[-1]["level"]) == (0, "warning")
+    assert "it refuses the login" in lines[-1]["message"]
+    assert "hunter2" not in json.dumps(lines)
+
+
 def test_password_in_the_address_is_not_shown(locked_server: RedisServer) -> None:
     """If it fails, the log of every start holds the password."""
     address = f"127.0.0.1:{locked_server.port}"
@@ -255,6 +265,15 @@ def test_both_share_one_deadline(redis_server: RedisServer, tmp_path: Path) -> N
     redis_server.start()  # one attempt is made, however late it is
     status, lines = _wait("redis", **environment)
     assert (status, _levels(lines)) == (0, ["info"])
+
+
+@pytest.mark.parametrize("file", ["", ".", "/"])
+@pytest.mark.parametrize("what", ["dns", "redis"])
+def test_a_deadline_without_a_file_is_ones_own(redis_server: RedisServer, what: str, file: str) -> None:
+    """If it fails, a setting that was emptied, or a path that is none, ends the gate with a traceback."""
+    status, lines = _wait(what, REDIS_URL=f"localhost:{redis_server.port}", MLAPI_WAIT_DEADLINE_FILE=file)
+    assert status == 0
+    assert ("MLAPI_WAIT_DEADLINE_FILE" in json.dumps(lines)) is (what == "dns" and file != "")
 
 
 @pytest.mark.parametrize(

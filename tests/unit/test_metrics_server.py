@@ -91,7 +91,9 @@ def test_metrics_that_fail_are_said_without_their_text(
 ) -> None:
     """If it fails, a fault in a metric shows as a scrape that was broken off, or shows its text to anyone."""
     caplog.set_level(logging.INFO)
-    with serving_metrics(listener, Broken()), _client(listener) as client:
+    registry = CollectorRegistry()
+    registry.register(Broken())
+    with serving_metrics(listener, registry), _client(listener) as client:
         answer = client.get("/metrics")
     assert answer.status_code == httpx.codes.INTERNAL_SERVER_ERROR
     assert answer.text == ""

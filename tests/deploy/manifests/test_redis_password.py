@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mlapi.cache.access import RedisAccess
+from mlapi.cache.address import parse_address
 from tests.support.deploy import kustomize
 from tests.support.deploy.engine import EngineError
 
@@ -21,7 +23,7 @@ pytestmark = pytest.mark.container
 IMAGE = "redis:7-bookworm"
 LOCKED = ("--user", "999:999", "--read-only", "--cap-drop", "ALL", "--network", "none")
 RUN = ("--tmpfs", "/run/redis:mode=1777,size=1m")
-WITH_PASSWORD = 'REDISCLI_AUTH="$(cat /etc/redis-auth/password)" exec redis-cli -e "$@"'
+WITH_PASSWORD = 'REDISCLI_AUTH="$1"; export REDISCLI_AUTH; shift; exec redis-cli -e "$@"'
 PROBE = ("redis-cli", "-h", "127.0.0.1", "ping")
 
 
@@ -41,15 +43,17 @@ def redis_with(engine: Engine, folder: Path, password: str) -> Iterator[Containe
         for file in files:
             (mounted / file.name).write_bytes(file.read_bytes())
         if name == "redis-auth":
-            (mounted / "password").write_text(password, encoding="utf-8")
+            (mounted / "password").write_bytes(password.encode())
         options += ["--volume", f"{mounted}:/etc/{name}:ro"]
     with engine.running(IMAGE, *options, command=("/bin/sh", "/etc/redis-start/start.sh")) as container:
         yield container
 
 
-def logged_in(container: Container, *command: str) -> str:
-    """Return what redis-cli says with the password of the file."""
-    return container.execute("sh", "-c", WITH_PASSWORD, "sh", *command)
+def logged_in(container: Container, folder: Path, *command: str) -> str:
+    """Return what redis-cli says with the password that the service reads in the file."""
+    file = folder / "redis-auth" / "password"
+    _, password = RedisAccess(parse_address("redis"), password_file=file).login()
+    return container.execute("sh", "-c", WITH_PASSWORD, "sh", str(password), *command)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +61,10 @@ def logged_in(container: Container, *command: str) -> str:
     [
         "plain",
         "ends in a line\n",
+        "ends as on Windows\r\n",
+        "ends in two lines\n\n",
+        "ends in all of them\r\n\n\r",
+        "two\nlines\r\n",
         "with \" and \\ and ' and $HOME",
         "a nopass b",
         "#0 >x ~* %s 100%",
@@ -68,11 +76,11 @@ def test_any_password_opens_redis(engine: Engine, tmp_path: Path, password: str)
     with redis_with(engine, tmp_path, password) as container:
         container.wait_for_log("Ready to accept connections")
 
-        assert logged_in(container, "PING") == "PONG"
-        assert logged_in(container, "SET", "mlapi:key", "value") == "OK"
+        assert logged_in(container, tmp_path, "PING") == "PONG"
+        assert logged_in(container, tmp_path, "SET", "mlapi:key", "value") == "OK"
         for refused in (("FLUSHALL",), ("BLPOP", "mlapi:list", "0")):
             with pytest.raises(EngineError, match="NOPERM"):
-                logged_in(container, *refused)
+                logged_in(container, tmp_path, *refused)
 
 
 def test_without_it_redis_answers_probes_and_nobody_else(engine: Engine, tmp_path: Path) -> None:
@@ -99,10 +107,11 @@ def test_the_password_is_seen_nowhere_but_in_its_file(engine: Engine, tmp_path: 
         assert password not in str(engine.inspect(container.name))
 
 
-def test_an_empty_password_is_refused(engine: Engine, tmp_path: Path) -> None:
+@pytest.mark.parametrize("password", ["", "\n", "\r\n\r\n"])
+def test_an_empty_password_is_refused(engine: Engine, tmp_path: Path, password: str) -> None:
     """A Secret that was made without a value would leave Redis open to the empty password."""
     with (
-        redis_with(engine, tmp_path, "\n") as container,
+        redis_with(engine, tmp_path, password) as container,
         pytest.raises(EngineError, match="the password in Secret redis-auth is empty"),
     ):
         container.wait_for_log("Ready to accept connections")

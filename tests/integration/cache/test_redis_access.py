@@ -92,4 +92,5 @@ async def test_replaced_certificates(tmp_path: Path, redis_server: RedisServer) 
             mounted.unlink()
             mounted.write_bytes(new.ca_file.read_bytes())
             await store(cache, keys(1), events)
+            assert await cache.get_many(keys(1)) == [value_of(key) for key in keys(1)]
             assert cache.status == "ok"

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pytest
 
 from tests.support.fakes import eventually
 from tests.support.redis_caches import MUCH_TOO_LONG_S, keys, opened
 from tests.support.redis_server import RedisServer
 
-if TYPE_CHECKING:
-    import pytest
-
+APP = ("ACL", "SETUSER", "app", "on", ">pw", "~*")
 OFTEN: dict[str, Any] = {"heartbeat_s": 0.05, "timeout_s": 0.5, "connect_timeout_s": 0.5}
 
 
@@ -141,6 +141,48 @@ async def test_lookups_that_are_not_allowed(redis_server: RedisServer) -> None:
         await eventually(lambda: _pings(redis_server) >= pings + 3)
         assert _lookups(redis_server) == asked
         assert events["redis_miss"] == 0
+
+
+async def test_lookups_that_a_new_connection_may_not_make(redis_server: RedisServer) -> None:
+    """After Redis came back with other rights, an idle pod would look well and have no cache."""
+    told: list[bool] = []
+    async with opened(f"redis://app:pw@127.0.0.1:{redis_server.port}", on_status=told.append, **OFTEN) as (
+        cache,
+        _,
+    ):
+        redis_server.command(*APP, "+ping", "+mget")
+        cache.start()
+        await eventually(lambda: told == [True])
+        redis_server.command(*APP, "+ping", "-mget")
+        redis_server.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        await eventually(lambda: told == [True, False])
+        redis_server.command(*APP, "+mget")
+        await eventually(lambda: told == [True, False, True])
+
+
+async def test_before_the_first_look_nothing_is_known(redis_server: RedisServer) -> None:
+    """A pod that has just started would call a Redis well that it has never reached."""
+    told: list[bool] = []
+    redis_server.freeze()
+    async with opened(redis_server.url, on_status=told.append, heartbeat_s=0.05) as (cache, _):
+        assert cache.status == "unknown"
+        cache.start()
+        await asyncio.sleep(0.05)
+        assert (cache.status, told) == ("unknown", [])
+        redis_server.thaw()
+        await eventually(lambda: cache.status == "ok")
+        assert told == [True]
+
+
+@pytest.mark.parametrize("absent", [False, True])
+async def test_a_lookup_before_the_first_look_tells(redis_server: RedisServer, absent: bool) -> None:
+    """Once a request has used Redis, its state would still be called unknown, or not be measured."""
+    told: list[bool] = []
+    if absent:
+        redis_server.stop()
+    async with opened(redis_server.url, on_status=told.append) as (cache, _):
+        await cache.get_many(keys(1))
+        assert (cache.status, told) == (("down", [False]) if absent else ("ok", [True]))
 
 
 def _lookups(server: RedisServer) -> int:

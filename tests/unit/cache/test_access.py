@@ -9,7 +9,6 @@ import pytest
 
 from mlapi.cache.access import RedisAccess, UnreadablePassword
 from mlapi.cache.address import parse_address
-from mlapi.cache.trust import Trust
 from mlapi.errors import ConfigurationError
 from tests.support.certificates import make_authority
 
@@ -42,11 +41,13 @@ def test_which_password_counts(file: Path) -> None:
         (b"hunter2\n", "hunter2"),
         (b"hunter2\r\n", "hunter2"),
         (b" two words \n", " two words "),
-        (b"line\n\n", "line\n"),
+        (b"hunter2\n\n", "hunter2"),
+        (b"hunter2\n\r\n", "hunter2"),
+        (b"two\nlines\n", "two\nlines"),
         ("pässword\n".encode(), "pässword"),
     ],
 )
-def test_one_end_of_line_is_dropped(file: Path, content: bytes, password: str) -> None:
+def test_line_ends_at_the_end_do_not_count(file: Path, content: bytes, password: str) -> None:
     """If it fails, a file made by an editor, or by a tool that adds nothing, does not let the service in."""
     file.write_bytes(content)
     assert RedisAccess(ADDRESS, password_file=file).login() == ("app", password)
@@ -66,6 +67,7 @@ def test_a_new_password_counts_at_once(file: Path) -> None:
         (None, "No such file"),
         (b"", "it is empty"),
         (b"\n", "it is empty"),
+        (b"\r\n\n", "it is empty"),
         (b"\xff\xfe\xfd", "it is not UTF-8"),
         (b"x" * 100_000, "it is too large"),
     ],
@@ -122,12 +124,12 @@ def test_replaced_certificates_are_taken_up(tmp_path: Path) -> None:
     authorities = [make_authority(tmp_path / name, name=name) for name in ("old", "new")]
     mounted = tmp_path / "ca.pem"
     mounted.symlink_to(authorities[0].ca_file)
-    trust = Trust(RedisAccess(ENCRYPTED, ca_file=mounted))
-    first = trust.context()
-    assert trust.context() is first
+    access = RedisAccess(ENCRYPTED, ca_file=mounted)
+    first = access.tls_context()
+    assert access.tls_context() is first
     mounted.unlink()
     mounted.symlink_to(authorities[1].ca_file)  # as a cluster replaces mounted files
-    second = trust.context()
+    second = access.tls_context()
     assert second is not first
     assert "new" in str(second.get_ca_certs())
-    assert trust.context() is second
+    assert access.tls_context() is second

@@ -79,6 +79,7 @@ def test_anything_but_pong_is_none(replies: tuple[bytes, ...], said: str) -> Non
         b"-WRONGPASS invalid username-password pair or user is disabled.\r\n",
         b"-ERR invalid password\r\n",
         b"-ERR Client sent AUTH, but no password is set\r\n",
+        b"-ERR AUTH <password> called without any password configured for the default user.\r\n",
     ],
 )
 def test_a_refused_login_is_said_as_such(reply: bytes) -> None:
@@ -128,3 +129,5 @@ def test_names() -> None:
     for name in ("redis.invalid", "x" * 64):  # no label of a name is longer than 63
         with pytest.raises(NotYet, match=f"the name {name} does not resolve"):
             resolve(name, 6379)
+    with pytest.raises(NotYet, match=f"the name {name} does not resolve"):
+        ping(_access(name), PATIENCE_S)

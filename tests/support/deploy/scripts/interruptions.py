@@ -36,6 +36,8 @@ def run_until(
         subprocess.TimeoutExpired: It goes on, or has left something running that holds its output.
     """
     script = str(deployment.clone / "deploy.sh")
+    # A shell cannot trap what was ignored when it began, as SIGINT is in whatever runs in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(
         [os.environ.get("MLAPI_TEST_BASH", "bash"), script, *deployment.target(), *arguments],
         stdin=subprocess.DEVNULL,
