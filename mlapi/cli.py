@@ -88,6 +88,10 @@ def serve(
     Flags win over environment variables. The rest of the settings (cache, limits, timeouts, logs) come from
     the environment: MLAPI_REDIS_URL, MLAPI_MAX_BATCH_TOKENS, … as listed in the README.
     """
+    from mlapi.sigterm import end_on_sigterm
+
+    # Until the server or the supervisor takes the signal over: before that lie seconds of imports.
+    end_on_sigterm()
     flags = {
         "model": model,
         "variant": variant,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-    from prometheus_client.registry import Collector
+    from prometheus_client import CollectorRegistry
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ SCRAPER_TIMEOUT_S = 10.0
 
 
 @contextmanager
-def serving_metrics(listener: socket.socket, registry: Collector) -> Iterator[None]:
+def serving_metrics(listener: socket.socket, registry: CollectorRegistry) -> Iterator[None]:
     """Serve a registry's metrics for as long as the context lasts.
 
     Args:
@@ -55,7 +55,7 @@ class _Server(ThreadingMixIn, WSGIServer):
 
     daemon_threads = True
 
-    def __init__(self, listener: socket.socket, registry: Collector) -> None:
+    def __init__(self, listener: socket.socket, registry: CollectorRegistry) -> None:
         address = listener.getsockname()[:2]
         super().__init__(address, _Handler, bind_and_activate=False)
         self.socket.close()

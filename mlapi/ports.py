@@ -78,7 +78,7 @@ class Cache(Protocol):
 
     @property
     def status(self) -> str:
-        """One word for health pages: `ok`, `down` or `off`."""
+        """One word for health pages: `ok`, `down`, `off`, or `unknown` before it was ever used."""
         ...
 
 

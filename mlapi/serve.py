@@ -43,14 +43,17 @@ def serve(settings: Settings, *, fd: int | None = None) -> int:
         metrics_listener = bind(settings.host, settings.metrics_port, setting=METRICS_SETTING)
     # The commonest mistakes, before anything is started.
     read_manifest(settings.model)
-    redis_access(settings)
     if settings.workers > 1:
+        redis_access(settings)
         threads = choose_threads(settings.threads, workers=settings.workers)
         logger.info("%d workers with %d threads each (%s)", settings.workers, threads.count, threads.reason)
         environment = worker_environment(
             {
                 "model": str(settings.model),
                 "variant": settings.variant,
+                # A worker listens on neither port, but must not find that the two are one.
+                "host": settings.host,
+                "port": str(settings.port),
                 "prefix": settings.prefix,
                 "threads": str(threads.count),
                 "workers": "1",

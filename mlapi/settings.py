@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, AliasChoices, Field, SecretStr, model_validator
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
@@ -23,6 +23,7 @@ def _checked_prefix(prefix: str) -> str:
 
 
 Prefix = Annotated[str, AfterValidator(_checked_prefix)]
+NoPath = BeforeValidator(lambda path: path or None)
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Delay = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -146,7 +147,7 @@ class Settings(BaseSettings):
     """Seconds that `mlapi wait dns` and `mlapi wait redis` wait, together, before the pod starts without
     Redis."""
 
-    wait_deadline_file: Path | None = None
+    wait_deadline_file: Annotated[Path | None, NoPath] = None
     """File by which the two share that time: `wait dns` writes its end there, `wait redis` reads it. Without
     the file each takes the whole time."""
 

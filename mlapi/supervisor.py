@@ -19,6 +19,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from prometheus_client import CollectorRegistry
+
 from mlapi.metrics_server import serving_metrics
 from mlapi.server import EXIT_OK, EXIT_UNFIT
 from mlapi.worker_metrics import WorkerMetrics
@@ -56,6 +58,9 @@ def supervise(
     """
     with tempfile.TemporaryDirectory(prefix="mlapi-metrics-") as directory:
         metrics = WorkerMetrics(Path(directory))
+        # Only a registry knows how to give a part of the metrics, as `name[]` asks for.
+        registry = CollectorRegistry(support_collectors_without_names=True)
+        registry.register(metrics)
         supervisor = Supervisor(
             listener, {**environment, "PROMETHEUS_MULTIPROC_DIR": directory}, metrics=metrics
         )
@@ -63,7 +68,7 @@ def supervise(
             number: signal.signal(number, supervisor.on_signal) for number in (signal.SIGTERM, signal.SIGINT)
         }
         try:
-            with serving_metrics(metrics_listener, metrics) if metrics_listener else nullcontext():
+            with serving_metrics(metrics_listener, registry) if metrics_listener else nullcontext():
                 return supervisor.run(workers, patience=patience)
         finally:
             for number, handler in previous.items():

@@ -76,8 +76,8 @@ def wait_redis() -> None:
 def _prepared() -> tuple[Settings, RedisAccess]:
     """Read the settings and refuse those that cannot work: waiting would not mend them."""
     from mlapi import log
-    from mlapi.gate.run import end_on_sigterm
     from mlapi.redis_access import redis_access
+    from mlapi.sigterm import end_on_sigterm
 
     end_on_sigterm()
     settings = settings_from()

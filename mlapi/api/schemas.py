@@ -102,7 +102,10 @@ class Health(BaseModel):
     time: str = Field(description="ISO 8601, UTC.")
     model: ModelHealth | None
     engine: str | None
-    cache: str | None = Field(description="`ok`, `down` or `off`. The service works in every case.")
+    cache: str | None = Field(
+        description="`ok`, `down` or `off`; `unknown` until Redis was first asked. The service "
+        "works in every case."
+    )
 
 
 class Liveness(BaseModel):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mlapi.cache.trust import Trust
 from mlapi.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class RedisAccess:
         address: Of any kind; for `memory` the rest means nothing.
         password: Comes before the address's own.
         password_file: Holds the password in its stead; comes before the address's own. Read at every login,
-            so that a new password needs no restart.
+            so that a new password needs no restart. Line ends at its end do not count.
         ca_file: Certificates in PEM that alone are trusted to sign Redis's, in place of the system's.
     """
 
@@ -41,6 +42,11 @@ class RedisAccess:
     password: str | None = field(default=None, repr=False)
     password_file: Path | None = None
     ca_file: Path | None = None
+    _trust: Trust = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Make room for what the check reads, so that it need not be read again for the connections."""
+        object.__setattr__(self, "_trust", Trust(self.ca_file))
 
     def check(self) -> None:
         """Read what will be needed, so that a mistake shows at the start and not as a cache that is down.
@@ -69,27 +75,19 @@ class RedisAccess:
         return self.address.username, password if self.password_file is None else _content(self.password_file)
 
     def tls_context(self) -> ssl.SSLContext:
-        """Return what checks the server's certificate and its host name.
+        """Return what checks the server's certificate and its host name: the same one until the file changes.
 
         Raises:
             ConfigurationError: There are no certificates in the file.
         """
-        import ssl
-
-        try:
-            return ssl.create_default_context(cafile=self.ca_file)
-        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-            reason = "it holds no certificate in PEM" if isinstance(error, ssl.SSLError) else _reason(error)
-            raise ConfigurationError(
-                f"MLAPI_REDIS_CA_FILE: {self.ca_file} cannot be used: {reason}"
-            ) from None
+        return self._trust.context()
 
 
 def _content(file: Path) -> str:
     try:
         with file.open("rb") as opened:
             read = opened.read(MAX_PASSWORD_BYTES + 1)
-        password = read.decode().removesuffix("\n").removesuffix("\r")
+        password = read.decode().rstrip("\r\n")
     except (OSError, ValueError) as error:
         raise _unreadable(
             file, "it is not UTF-8" if isinstance(error, UnicodeError) else _reason(error)

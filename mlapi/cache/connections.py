@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from mlapi.cache.events import ignore_event
 from mlapi.cache.health import Health
 from mlapi.cache.protocol import pack
-from mlapi.cache.trust import Trust
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,6 +45,7 @@ class RedisConnections:
         max_connections: int,
         on_event: OnEvent = ignore_event,
         on_change: Callable[[], None] | None = None,
+        on_connect: Callable[[], None] = lambda: None,
     ) -> None:
         """Keep the access; nothing connects here.
 
@@ -54,13 +54,14 @@ class RedisConnections:
             connect_timeout_s: Seconds for one attempt to connect.
             max_connections: How many exchanges run at once; more wait their turn.
             on_event: Told of exchanges that failed.
-            on_change: Called when `health` has changed.
+            on_change: Called when `health` is first known and when it has changed.
+            on_connect: Called before each new connection.
         """
         # Here, not at the first lookup, which has less time than the import takes.
         import redis.asyncio  # noqa: F401
 
         self._access = access
-        self._trust = Trust(access)
+        self._on_connect = on_connect
         self._connect_timeout_s = connect_timeout_s
         address = access.address
         self._options: dict[str, Any] = {
@@ -166,6 +167,7 @@ class RedisConnections:
     def _make(self) -> AnyConnection:
         from redis.asyncio import Connection, SSLConnection, UnixDomainSocketConnection
 
+        self._on_connect()
         address = self._access.address
         username, password = self._access.login()
         options = {**self._options, "username": username, "password": password}
@@ -174,7 +176,7 @@ class RedisConnections:
         if not address.tls:
             return Connection(host=address.host, port=address.port, **options)
         connection = SSLConnection(host=address.host, port=address.port, **options)
-        connection.ssl_context.context = self._trust.context()
+        connection.ssl_context.context = self._access.tls_context()
         return connection
 
 

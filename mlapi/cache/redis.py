@@ -77,6 +77,7 @@ class RedisCache:
             max_connections=max_connections,
             on_event=on_event,
             on_change=self._tell,
+            on_connect=self._forget_rights,
         )
         self._writer = RedisWriter(
             self._connections,
@@ -97,10 +98,15 @@ class RedisCache:
 
     @property
     def status(self) -> str:
-        """`down` while Redis does not answer or refuses lookups, `off` once closed, otherwise `ok`."""
+        """`down` while Redis does not answer or refuses lookups, `off` once closed, otherwise `ok`.
+
+        `unknown` until the first lookup has gone one way or the other.
+        """
         if self._closed:
             return "off"
-        return "ok" if self._connections.health.ok and self._reads.ok else "down"
+        if not (self._connections.health.ok and self._reads.ok):
+            return "down"
+        return "ok" if self._reads.known else "unknown"
 
     def start(self) -> None:
         """Look now and then how Redis is, from now on. Needs a running event loop."""
@@ -139,16 +145,20 @@ class RedisCache:
     async def _check(self) -> None:
         await self._connections.ping(timeout_s=self._timeout_s)
         if self._connections.health.ok and not self._lookups_allowed:
-            # Whoever may ask for a PONG may still be refused lookups. No more of these once one went through:
-            # each counts as a miss in Redis's own figures.
+            # Whoever may ask for a PONG may still be refused lookups. No more of these once one went through,
+            # until there is a new connection: each counts as a miss in Redis's own figures.
             replies = await self._connections.exchange([pack(b"MGET", PROBE)], timeout_s=self._timeout_s)
             if replies is not None:
                 self._values([[PROBE]], replies)
         self._tell()
 
+    def _forget_rights(self) -> None:
+        """Have lookups tried again: a new login may have other rights, or be one to another server."""
+        self._lookups_allowed = False
+
     def _tell(self) -> None:
-        up = self.status == "ok"
-        if up is not self._told and not self._closed:
+        up = {"ok": True, "down": False}.get(self.status)
+        if up is not None and up is not self._told:
             self._told = up
             self._on_status(up)
 

@@ -31,7 +31,7 @@ class TieredCache:
 
     @property
     def status(self) -> str:
-        """The far cache's: `ok`, `down` or `off`."""
+        """The far cache's: `ok`, `down`, `off` or `unknown`."""
         return self._far.status
 
     def start(self) -> None:

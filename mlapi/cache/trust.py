@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mlapi.errors import ConfigurationError
+
 if TYPE_CHECKING:
     import ssl
-
-    from mlapi.cache.access import RedisAccess
+    from pathlib import Path
 
 
 class Trust:
     """One TLS context for all connections, made anew when the file of certificates was replaced.
 
-    Making one reads every certificate of the system, on the event loop: far too much for each connection.
+    Making one reads every certificate of the system: far too much for each connection, or for an event loop.
     """
 
-    def __init__(self, access: RedisAccess) -> None:
-        """Keep what to trust; nothing is read here."""
-        self._access = access
+    def __init__(self, ca_file: Path | None) -> None:
+        """Keep whom to trust; nothing is read here.
+
+        Args:
+            ca_file: Certificates in PEM that alone are trusted, in place of the system's.
+        """
+        self._ca_file = ca_file
         self._context: ssl.SSLContext | None = None
         self._stamp: tuple[int, int] | None = None
 
@@ -30,15 +35,26 @@ class Trust:
         """
         stamp = self._read_stamp()
         if self._context is None or stamp != self._stamp:
-            self._context, self._stamp = self._access.tls_context(), stamp
+            self._context, self._stamp = self._make(), stamp
         return self._context
+
+    def _make(self) -> ssl.SSLContext:
+        import ssl
+
+        try:
+            return ssl.create_default_context(cafile=self._ca_file)
+        except ssl.SSLError:
+            reason = "it holds no certificate in PEM"
+        except (OSError, ValueError) as error:
+            reason = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
+        raise ConfigurationError(f"MLAPI_REDIS_CA_FILE: {self._ca_file} cannot be used: {reason}")
 
     def _read_stamp(self) -> tuple[int, int] | None:
         """Return what changes with the file; None without one, or while it is away."""
-        if self._access.ca_file is None:
+        if self._ca_file is None:
             return None
         try:
-            status = self._access.ca_file.stat()
+            status = self._ca_file.stat()
         except OSError:
             return None
         return status.st_mtime_ns, status.st_ino

@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 MAX_LINE = 1_024
 """Bytes of a reply that are read; everything asked here is answered in one short line."""
 
-REFUSED_LOGINS = (b"-WRONGPASS", b"-NOAUTH", b"-ERR invalid password", b"-ERR Client sent AUTH")
+REFUSED_LOGINS = (
+    b"-WRONGPASS",
+    b"-NOAUTH",
+    b"-ERR invalid password",
+    b"-ERR Client sent AUTH",  # to a Redis that has no password: version 5, and 6 and later
+    b"-ERR AUTH <password> called without any password",
+)
 """How replies begin that are about user and password, in Redis 5 and later."""
 
 
@@ -46,10 +52,8 @@ def resolve(host: str, port: int) -> None:
     """
     try:
         socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except socket.gaierror as error:
-        raise NotYet(f"the name {host} does not resolve ({error.strerror})") from None
     except (OSError, UnicodeError) as error:
-        raise NotYet(f"the name {host} does not resolve ({type(error).__name__})") from None
+        raise _unresolved(host, error) from None
 
 
 def ping(access: RedisAccess, seconds: float) -> None:
@@ -74,6 +78,8 @@ def ping(access: RedisAccess, seconds: float) -> None:
             _expect("PONG", _ask(connection, end, b"PING"))
     except ConfigurationError as error:  # a file that was there at the start
         raise NotYet(str(error)) from None
+    except UnicodeError as error:
+        raise _unresolved(access.address.host, error) from None
     except TimeoutError:
         raise NotYet(f"no answer within {seconds:.3g} s") from None
     except ssl.SSLCertVerificationError as error:
@@ -82,6 +88,11 @@ def ping(access: RedisAccess, seconds: float) -> None:
         raise NotYet(f"TLS cannot be agreed on ({error.reason or type(error).__name__})") from None
     except OSError as error:
         raise NotYet((error.strerror or type(error).__name__).lower()) from None
+
+
+def _unresolved(host: str, error: OSError | UnicodeError) -> NotYet:
+    reason = error.strerror if isinstance(error, socket.gaierror) else type(error).__name__
+    return NotYet(f"the name {host} does not resolve ({reason})")
 
 
 def _connected(access: RedisAccess, seconds: float) -> socket.socket:

@@ -47,8 +47,8 @@ def begin(timeout_s: float, file: Path | None, *, clock: Callable[[], float] = t
     """
     deadline = Deadline(clock() + timeout_s, clock=clock)
     if file is not None:
-        fresh = file.with_name(f"{file.name}.{os.getpid()}")
         try:
+            fresh = file.with_name(f"{file.name}.{os.getpid()}")  # a ValueError for a path without a name
             fresh.write_text(f"{deadline.end!r}\n", encoding="ascii")
             fresh.replace(file)  # never half of a number
         except (OSError, ValueError) as error:

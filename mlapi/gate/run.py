@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
-import sys
 import time
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from mlapi.gate.attempts import NotYet, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-    from types import FrameType
 
     from mlapi.gate.deadline import Deadline
 
 logger = logging.getLogger(__name__)
 
-EXIT_TERMINATED = 128 + signal.SIGTERM
 MAX_MESSAGE_BYTES = 4_096
 """What Kubernetes keeps of a termination message."""
 
@@ -68,12 +64,3 @@ def leave_word(message: str, file: Path) -> None:
         pass
     finally:
         os.close(descriptor)
-
-
-def end_on_sigterm() -> None:
-    """Have SIGTERM end the process at once, which the first process of a container would ignore otherwise."""
-    signal.signal(signal.SIGTERM, _end)
-
-
-def _end(_number: int, _frame: FrameType | None) -> NoReturn:
-    sys.exit(EXIT_TERMINATED)

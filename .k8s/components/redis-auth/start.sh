@@ -3,7 +3,16 @@
 # its SHA-256 alone, in a file in memory: the password stands in no argument, no environment and no other file.
 set -eu
 
+# Without the line ends at its end, of either kind: the service leaves them out, too.
+ends=$(printf '\r\n.')
+ends=${ends%.}
 password=$(cat /etc/redis-auth/password)
+while :; do
+    case $password in
+    *["$ends"]) password=${password%?} ;;
+    *) break ;;
+    esac
+done
 if [ -z "$password" ]; then
     echo "start.sh: the password in Secret redis-auth is empty" >&2
     exit 1

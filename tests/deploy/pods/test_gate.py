@@ -42,7 +42,7 @@ def test_the_gate_waits_for_redis_and_opens(engine: Engine, image: str) -> None:
         ]
         assert "PONG" in pod.runs("wait-redis")[0].log
         with make_client(pod.url()) as client:
-            assert client.get("/project/health").json()["cache"] == "ok"
+            eventually(lambda: client.get("/project/health").json()["cache"] == "ok")
 
 
 def test_the_gate_gives_up_at_its_deadline_and_the_pod_starts(engine: Engine, image: str) -> None:

@@ -56,7 +56,7 @@ def test_a_password_works_end_to_end_and_can_be_changed(cluster: Cluster) -> Non
     ]
     assert not revealed(pod, "lab", PASSWORD)
     with make_client(pod.url()) as client:
-        assert client.get("/lab/health").json()["cache"] == "ok"
+        eventually(lambda: client.get("/lab/health").json()["cache"] == "ok")
 
         cluster.objects.put(password_secret(NEXT_PASSWORD))
         pod.rewrite_files()

@@ -1,0 +1,21 @@
+"""What SIGTERM does while nothing is there yet that would have to be closed with care."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+EXIT_TERMINATED = 128 + signal.SIGTERM
+
+
+def end_on_sigterm() -> None:
+    """Have SIGTERM end the process at once, which the first process of a container would ignore otherwise."""
+    signal.signal(signal.SIGTERM, _end)
+
+
+def _end(_number: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(EXIT_TERMINATED)
