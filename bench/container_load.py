@@ -15,7 +15,6 @@ from scripts.measure import WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from types import TracebackType
 
 PREFIX = "/project"
 CACHE_ENTRIES = 50_000
@@ -106,12 +105,7 @@ class Probes:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
 

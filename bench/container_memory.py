@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from bench.host import memory_mb
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 CGROUPS = Path("/sys/fs/cgroup")
 LOOK_EVERY_S = 0.1
@@ -65,11 +62,6 @@ class MemoryWatch:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()

@@ -24,7 +24,9 @@ choose_context() {
     return
   fi
   [ -n "$named" ] || die ".k8s/overlays/$environment/values.yaml names no context: fill it in, or pass --context"
-  current=$(kubectl config current-context 2>/dev/null) || current="not set"
+  current=$(kubectl config current-context 2>/dev/null) || current=""
+  [ -n "$current" ] || die "no kubectl context is set, and $environment is deployed to $named:
+  kubectl config use-context $named"
   [ "$current" = "$named" ] || die "the current kubectl context is $current, and $environment is deployed to $named:
   kubectl config use-context $named, or --context $current if that is what you mean"
   context=$named

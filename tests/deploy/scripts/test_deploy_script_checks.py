@@ -48,7 +48,7 @@ def test_another_current_context_is_refused(prod: Deployment) -> None:
 def test_no_current_context_is_refused(prod: Deployment) -> None:
     """If it fails, a machine without any context gets an error that does not say what to do."""
     prod.tools.on("kubectl config current-context", stderr="error: current-context is not set\n", status=1)
-    refused(prod, prod.run("--yes", "--image", PINNED), "context is not set")
+    refused(prod, prod.run("--yes", "--image", PINNED), "no kubectl context is set")
 
 
 def test_a_context_that_is_named_is_taken_for_every_call(prod: Deployment) -> None:
