@@ -60,6 +60,14 @@ def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def _size(path: Path) -> int:
+    """Return the size of a file, 0 for one that was complete, and so renamed, before it was looked at."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def _partial(tmp_path: Path) -> list[Path]:
     return list((tmp_path / "hub-home").rglob("*.mlapi.incomplete"))
 
@@ -242,7 +250,7 @@ def test_a_killed_pull_leaves_no_model_and_is_resumed(hub: HubServer, tmp_path: 
         stderr=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
     )
-    wait_until(lambda: any(path.stat().st_size > MEGABYTE for path in _partial(tmp_path)), timeout=60)
+    wait_until(lambda: any(_size(path) > MEGABYTE for path in _partial(tmp_path)), timeout=60)
     process.kill()
     process.wait()
     assert not (tmp_path / "out").exists()
