@@ -44,7 +44,7 @@ test-hub: venv-torch  ## Run the tests that need the real model hub; the first r
 	@.venv-torch/bin/python -m pytest -m hub $(ARGS)
 
 test-containers: venv-dev  ## Run the tests that need a container engine: the image, and the pods of the rendered manifests
-	@.venv-dev/bin/python -m pytest tests/deploy -m container -n 2 --dist loadfile -rs $(ARGS)
+	@.venv-dev/bin/python -m pytest tests/deploy -m 'container and not torch' -n 2 --dist loadfile -rs $(ARGS)
 
 check: venv-dev  ## Lint, types, import rules, shell scripts, Dockerfile, lock file, settings table, manifests
 	@echo 'ruff check' && .venv-dev/bin/ruff check --quiet .
