@@ -88,3 +88,8 @@ class Draining(Unavailable):
 
 class DeadlineExceeded(MlapiError):
     """The request's time ran out before its answer was there."""
+
+
+def reason_of(error: Exception) -> str:
+    """Return what went wrong in words that quote nothing: the system's, or the name of the error's type."""
+    return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mlapi.cache.trust import Trust
-from mlapi.errors import ConfigurationError
+from mlapi.errors import ConfigurationError, reason_of
 
 if TYPE_CHECKING:
     import ssl
@@ -90,7 +90,7 @@ def _content(file: Path) -> str:
         password = read.decode().rstrip("\r\n")
     except (OSError, ValueError) as error:
         raise _unreadable(
-            file, "it is not UTF-8" if isinstance(error, UnicodeError) else _reason(error)
+            file, "it is not UTF-8" if isinstance(error, UnicodeError) else reason_of(error)
         ) from None
     if not password or len(read) > MAX_PASSWORD_BYTES:
         raise _unreadable(file, "it is too large to be a password" if password else "it is empty")
@@ -99,7 +99,3 @@ def _content(file: Path) -> str:
 
 def _unreadable(file: Path, reason: str) -> UnreadablePassword:
     return UnreadablePassword(f"MLAPI_REDIS_PASSWORD_FILE: {file} cannot be used: {reason}")
-
-
-def _reason(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__

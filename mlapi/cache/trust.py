@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlapi.errors import ConfigurationError
+from mlapi.errors import ConfigurationError, reason_of
 
 if TYPE_CHECKING:
     import ssl
@@ -46,7 +46,7 @@ class Trust:
         except ssl.SSLError:
             reason = "it holds no certificate in PEM"
         except (OSError, ValueError) as error:
-            reason = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
+            reason = reason_of(error)
         raise ConfigurationError(f"MLAPI_REDIS_CA_FILE: {self._ca_file} cannot be used: {reason}")
 
     def _read_stamp(self) -> tuple[int, int] | None:

@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 from mlapi.cache.protocol import pack
-from mlapi.errors import ConfigurationError
+from mlapi.errors import ConfigurationError, reason_of
 from mlapi.gate.attempts import NotYet
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def ping(access: RedisAccess, seconds: float) -> None:
     except ssl.SSLError as error:
         raise NotYet(f"TLS cannot be agreed on ({error.reason or type(error).__name__})") from None
     except OSError as error:
-        raise NotYet((error.strerror or type(error).__name__).lower()) from None
+        raise NotYet(reason_of(error).lower()) from None
 
 
 def _unresolved(host: str, error: OSError | UnicodeError) -> NotYet:
