@@ -21,7 +21,7 @@ SHELL_SCRIPTS = .ci/run $(shell find . -name '*.sh' -not -path './.venv*' -not -
 # What is there of mypy's targets: a fresh project may not have them all.
 TYPED = $(wildcard mlapi tests scripts bench ui)
 
-.PHONY: help serve test test-deploy test-torch test-hub test-containers check measure bench format lock clean clean-dev venv venv-dev venv-torch
+.PHONY: help serve test test-deploy test-torch test-hub test-containers check measure bench-engines format lock clean clean-dev venv venv-dev venv-torch
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,8 +61,8 @@ check: venv-dev  ## Lint, types, import rules, shell scripts, Dockerfile, lock f
 measure: venv  ## Measure this installation: start, memory, latency, throughput
 	@.venv/bin/python scripts/measure.py $(ARGS)
 
-bench: venv-torch  ## Compare engines on a full-size model with what is aimed at (docs/performance.md)
-	@.venv-torch/bin/python bench/engines.py $(ARGS)
+bench-engines: venv-torch  ## Compare engines on a full-size model with what is aimed at (docs/performance.md)
+	@.venv-torch/bin/python -m bench.engines $(ARGS)
 
 format: venv-dev  ## Format the Python code and mend what ruff can mend
 	@.venv-dev/bin/ruff check --fix --quiet . ; .venv-dev/bin/ruff format .

@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING, Any, Self
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))  # a script finds its own folder alone
 
-from bench import container_load, tables  # noqa: E402 - after the path is set
+from bench import container_load  # noqa: E402 - after the path is set
 from bench.container_memory import MemoryWatch  # noqa: E402
+from bench.engines import tables  # noqa: E402
 from bench.host import processor  # noqa: E402
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from bench.contenders import FP32, INT8, PAD_ID
+from bench.engines.contenders import FP32, INT8, PAD_ID, RIVAL_GRAPHS
+from bench.engines.rivals import makers
+from bench.engines.verdicts import SUBJECT
 from bench.model import SIZES, calibration_ids, save, texts
-from bench.rivals import makers
-from bench.verdicts import SUBJECT
 from mlapi.models.manifest import MANIFEST_NAME, write_manifest
 
 if TYPE_CHECKING:
@@ -23,21 +23,24 @@ if TYPE_CHECKING:
 LONGEST = 512
 
 
-def prepare(size: str, work: Path) -> tuple[Path, int]:
-    """Make the model directory if it is not there, with the rivals' graphs beside it.
+def prepare(size: str, work: Path, *, rivals: bool) -> tuple[Path, int]:
+    """Make the model directory if it is not there, with the rivals' graphs beside it if wanted.
 
     That happens in a process of its own, so that nothing of torch or the quantisers stays in this one.
 
     Args:
         size: A name from `SIZES`.
         work: Where directories are kept, by size.
+        rivals: Whether the graphs of ONNX Runtime's own tools are needed, too.
 
     Returns:
         The directory and the number of the model's parameters.
     """
     directory = work / size
-    if not (directory / MANIFEST_NAME).exists():
-        maker = multiprocessing.get_context("spawn").Process(target=_make, args=(SIZES[size], directory))
+    needed = [MANIFEST_NAME, *(RIVAL_GRAPHS.values() if rivals else ())]
+    if not all((directory / name).exists() for name in needed):
+        make = multiprocessing.get_context("spawn").Process
+        maker = make(target=_make, args=(SIZES[size], directory), kwargs={"rivals": rivals})
         maker.start()
         maker.join()
         if maker.exitcode != 0:
@@ -45,7 +48,7 @@ def prepare(size: str, work: Path) -> tuple[Path, int]:
     return directory, _parameters(directory / "model.safetensors")
 
 
-def _make(size: Size, directory: Path) -> None:
+def _make(size: Size, directory: Path, *, rivals: bool) -> None:
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before any tool imports onnxruntime
     logging.getLogger().setLevel(logging.ERROR)  # the tools comment on every second tensor
     directory.mkdir(parents=True, exist_ok=True)
@@ -57,7 +60,7 @@ def _make(size: Size, directory: Path) -> None:
     files = {
         FP32: lambda path: export_onnx(directory, path),
         INT8: lambda path: quantize(directory / FP32, path, calibration_ids(size)),
-        **makers(size, directory),
+        **(makers(size, directory) if rivals else {}),
     }
     for name, make in files.items():
         path = directory / name
@@ -68,11 +71,12 @@ def _make(size: Size, directory: Path) -> None:
         partial = path.with_name(f".{path.name}")
         make(partial)
         partial.replace(path)
-    _describe(size, directory)
+    if not (directory / MANIFEST_NAME).exists():
+        _describe(size, directory)
 
 
 def _describe(size: Size, directory: Path) -> None:
-    """Write the manifest, last of all: it tells that everything is there.
+    """Write the manifest after the graphs that serve: it tells that they are there.
 
     The gate and the other proofs of `mlapi model export` are left out: random weights prove nothing.
     """

@@ -1,4 +1,4 @@
-"""`bench/engines.py`: its judgement on made-up numbers, and the whole of it on a tiny model."""
+"""`bench/engines`: its judgement on made-up numbers, and the whole of it on a tiny model."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bench import tables
-from bench.contenders import CONTENDERS, RIVALS
+from bench.engines import tables
+from bench.engines.contenders import CONTENDERS, RIVALS
+from bench.engines.verdicts import REFERENCE, SUBJECT, Verdict, service_verdicts, significant, speed_verdicts
 from bench.shapes import Shape
-from bench.verdicts import REFERENCE, SUBJECT, Verdict, service_verdicts, significant, speed_verdicts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,10 +79,10 @@ def test_tables_replace_what_lies_between_the_markers() -> None:
 
 
 def test_the_whole_of_it_on_a_tiny_model(tmp_path: Path, pytestconfig: pytest.Config) -> None:
-    """If this fails, `make bench` does not run, or its JSON, its page and its verdicts do not agree."""
+    """If this fails, `make bench-engines` fails, or its JSON, page and verdicts do not agree."""
     result, page = tmp_path / "result.json", tmp_path / "page.md"
     page.write_text(f"# Speed\n\n{tables.BEGIN}\n{tables.END}\n", encoding="utf-8")
-    command = [sys.executable, "bench/engines.py", "--size", "tiny", "--rounds", "1", "--starts", "1"]
+    command = [sys.executable, "-m", "bench.engines", "--size", "tiny", "--rounds", "1", "--starts", "1"]
     command += ["--shapes", "1x16,2x8", "--threads", "1", "--work", str(tmp_path / "work")]
     done = subprocess.run(
         [*command, "--json", str(result), "--markdown", str(page)],

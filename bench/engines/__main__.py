@@ -1,6 +1,6 @@
 """Compare engines on one model, and a whole service with it, with what was aimed at.
 
-    make bench ARGS='--rounds 7 --markdown docs/performance.md'
+    make bench-engines ARGS='--rounds 7 --markdown docs/performance.md'
 
 Makes a DistilBERT with random weights and its graphs once, under --work; then measures speed (interleaved),
 memory, and the start of the service. Ends with status 0 whether or not the targets were reached. Linux only.
@@ -16,17 +16,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(REPOSITORY))  # a script finds its own folder alone
-
-from bench import host, tables  # noqa: E402 - after the path is set
-from bench.contenders import RIVALS  # noqa: E402
-from bench.model import SIZES  # noqa: E402
-from bench.prepare import prepare  # noqa: E402
-from bench.rounds import measure_memory, measure_speed  # noqa: E402
-from bench.service import measure_service  # noqa: E402
-from bench.shapes import Shape  # noqa: E402
-from bench.verdicts import service_verdicts, speed_verdicts  # noqa: E402
+from bench import host
+from bench.engines import tables
+from bench.engines.contenders import RIVALS
+from bench.engines.rounds import measure_memory, measure_speed
+from bench.engines.service import measure_service
+from bench.engines.verdicts import service_verdicts, speed_verdicts
+from bench.model import SIZES
+from bench.prepare import prepare
+from bench.shapes import Shape
 
 SHAPES = "1x16,1x32,1x128,8x32,32x32,32x128,1x512"
 
@@ -36,7 +34,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = _options(arguments)
     document = _document(options.markdown)
     size = SIZES[options.size]
-    directory, parameters = prepare(options.size, options.work)
+    directory, parameters = prepare(options.size, options.work, rivals=True)
     described = {"model": f"DistilBERT, {parameters:,} parameters, random", **host.describe(options.threads)}
     described["rounds"] = f"{options.rounds}, interleaved; {options.starts} starts of each kind"
     common = {"vocabulary": size.vocabulary, "threads": options.threads}

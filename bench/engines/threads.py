@@ -1,6 +1,6 @@
 """Measure one model with several thread counts, to see that the service chooses the right one.
 
-    docker run --cpus 1 … python bench/threads.py models/starter --threads 1,2,4
+    docker run --cpus 1 … python bench/engines/threads.py models/starter --threads 1,2,4
 
 Run it inside the limit in question: a container, or a cgroup with a quota. Prints texts per second and times
 for each count, the counts taking turns, and which of them the service would choose here.
@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY))  # a script finds its own folder alone
 
 from mlapi.engines.factory import load_classifier  # noqa: E402 - after the path is set

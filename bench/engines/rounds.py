@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.contenders import CONTENDERS
-from bench.process import ContenderProcess
+from bench.engines.contenders import CONTENDERS
+from bench.engines.process import ContenderProcess
+from bench.engines.verdicts import REFERENCE
 from bench.shapes import Shape
-from bench.verdicts import REFERENCE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.contenders import DYNAMIC, FP32, FUSED, STATIC, STATIC_PRODUCTS
+from bench.engines.contenders import DYNAMIC, FP32, FUSED, STATIC, STATIC_PRODUCTS
 from bench.model import calibration_ids
 
 if TYPE_CHECKING:

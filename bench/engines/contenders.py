@@ -47,7 +47,7 @@ class Contender:
 
 
 RIVAL_GRAPHS = {"dynamic": DYNAMIC, "fused": FUSED, "static": STATIC, "products": STATIC_PRODUCTS}
-"""What ONNX Runtime's own tools make, by short name; `bench.rivals` describes them."""
+"""What ONNX Runtime's own tools make, by short name; `bench.engines.rivals` describes them."""
 
 WAYS_TO_WAIT: tuple[tuple[Engine, str], ...] = (("waiting", ""), ("spinning", "-spinning"))
 """The two settings of ONNX Runtime's threads, with what they add to a contender's name."""

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.engines.verdicts import SUBJECT
 from bench.host import memory_mb
 from bench.model import texts
-from bench.verdicts import SUBJECT
 from scripts.measure import Service
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from bench.contenders import load
+from bench.engines.contenders import load
 from bench.host import memory_mb
 from bench.shapes import padded_batch
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from bench.contenders import Contender
+    from bench.engines.contenders import Contender
     from bench.shapes import Shape
 
 

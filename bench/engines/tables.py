@@ -5,17 +5,17 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING
 
-from bench.verdicts import significant
+from bench.engines.verdicts import significant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from bench.rounds import Speed
-    from bench.service import ServiceCosts
-    from bench.verdicts import Verdict
+    from bench.engines.rounds import Speed
+    from bench.engines.service import ServiceCosts
+    from bench.engines.verdicts import Verdict
 
-BEGIN = "<!-- bench/engines.py: what it printed, do not edit -->"
-END = "<!-- bench/engines.py: end -->"
+BEGIN = "<!-- bench/engines: what it printed, do not edit -->"
+END = "<!-- bench/engines: end -->"
 
 
 class MarkerError(Exception):
