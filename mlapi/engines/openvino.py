@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from importlib import import_module
@@ -10,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlapi.engines.compiled import CompiledCache
+from mlapi.engines.packing import pack_batch
 from mlapi.engines.padding import pad_batch
+from mlapi.engines.unpadding import FIRST, PLACES, TOKENS, VERSION, unpad
 from mlapi.errors import ModelError, VariantUnavailable
 
 if TYPE_CHECKING:
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from numpy.typing import NDArray
+
+logger = logging.getLogger(__name__)
 
 DEVICE = "CPU"
 
@@ -88,6 +93,8 @@ class OpenVinoEngine:
         except Exception as error:  # whatever the runtime raises
             raise ModelError(f"{path} cannot be loaded by OpenVINO; export the model anew") from error
         names = {node.any_name for node in compiled.inputs}
+        self._unpadded = {TOKENS, PLACES, FIRST} <= names
+        names -= {TOKENS, PLACES, FIRST}
         if not {"input_ids", "attention_mask"} <= names <= {"input_ids", "attention_mask", "token_type_ids"}:
             raise ModelError(f"{path} takes {', '.join(sorted(names))}, not input_ids and attention_mask")
         if "logits" not in (outputs := [node.any_name for node in compiled.outputs]):
@@ -98,15 +105,27 @@ class OpenVinoEngine:
 
     def infer(self, batch: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         """Return logits of shape (len(batch), labels)."""
-        input_ids, attention_mask = pad_batch(batch, pad_id=self._pad_id, multiple=PADDED_TO)
-        feeds = {"input_ids": input_ids, "attention_mask": attention_mask}
+        feeds = self._feeds(batch)
         if self._wants_token_types:
-            feeds["token_type_ids"] = np.zeros_like(input_ids)
+            feeds["token_type_ids"] = np.zeros_like(feeds["input_ids"])
         # The arrays live until the call returns, so the runtime may read them in place.
         self._request.infer(feeds, share_inputs=True, share_outputs=True)
         # The next call writes over its own output.
-        logits: NDArray[np.float32] = self._request.get_tensor("logits").data.copy()
+        logits: NDArray[np.float32] = self._request.get_tensor("logits").data[: len(batch)].copy()
         return logits
+
+    def _feeds(self, batch: Sequence[Sequence[int]]) -> dict[str, NDArray[np.int64]]:
+        if not self._unpadded:
+            input_ids, attention_mask = pad_batch(batch, pad_id=self._pad_id, multiple=PADDED_TO)
+            return {"input_ids": input_ids, "attention_mask": attention_mask}
+        packing = pack_batch(batch, pad_id=self._pad_id, multiple=PADDED_TO)
+        return {
+            "input_ids": packing.input_ids,
+            "attention_mask": packing.attention_mask,
+            TOKENS: packing.tokens,
+            PLACES: packing.places,
+            FIRST: packing.first,
+        }
 
     def close(self) -> None:
         """Drop the compiled graph; OpenVINO frees its memory with it."""
@@ -129,15 +148,25 @@ def _options(threads: int) -> dict[str, Any]:
 def _compile(core: Any, path: Path, *, options: dict[str, Any], cache_dir: Path | None) -> Any:
     """Return the compiled graph, from the cache where it is there, and see to it that it is there then."""
     if cache_dir is None:
-        return core.compile_model(core.read_model(path), DEVICE, options)
+        return core.compile_model(_read(core, path), DEVICE, options)
     version = core.get_versions(DEVICE)[DEVICE].build_number
     cpu = [core.get_property(DEVICE, key) for key in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
-    cache = CompiledCache(cache_dir, graph=path, made_by=repr((version, cpu, sorted(options.items()))))
+    cache = CompiledCache(
+        cache_dir, graph=path, made_by=repr((version, cpu, sorted(options.items()), VERSION))
+    )
     if (blob := cache.read()) is not None:
         try:
             return core.import_model(blob, DEVICE, options)
         except Exception as error:  # noqa: BLE001 - whatever the runtime raises, the graph itself is there
             cache.distrust(error)
-    compiled = core.compile_model(core.read_model(path), DEVICE, options)
+    compiled = core.compile_model(_read(core, path), DEVICE, options)
     cache.write(compiled.export_model)
     return compiled
+
+
+def _read(core: Any, path: Path) -> Any:
+    """Return the graph, without padding where its form is known."""
+    model = core.read_model(path)
+    if not unpad(model, import_module("openvino.opset13")):
+        logger.info("the graph of %s has a form of its own: it runs with padding", path.name)
+    return model

@@ -1,0 +1,82 @@
+"""Where the tokens of a batch lie once the padding between them is left out.
+
+A batch of texts is a rectangle of texts x positions with holes. Packed, its tokens stand one after another,
+text after text, in one row. `Packing` holds the indices from one form to the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+ROW_STEP = 8
+"""Fewest tokens by which the lengths of packed rows differ."""
+
+STEPS_PER_OCTAVE = 8
+"""Sizes between a power of two and the next: rounding up adds an eighth at most, 3 % in the mean."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """A padded batch, and how its tokens become a row and a rectangle again. All arrays are int64.
+
+    Attributes:
+        input_ids: Of shape (texts, positions), padded with `pad_id`.
+        attention_mask: Of the same shape: 1 on tokens.
+        tokens: Of shape (row,): the place in the flattened rectangle of each token; repeats the first at the
+            end of a row that was rounded up.
+        places: Of shape (texts * positions,): the place in the row of each place of the rectangle; 0 of
+            padding.
+        first: Of shape (texts,): the place in the row of each text's first token.
+    """
+
+    input_ids: NDArray[np.int64]
+    attention_mask: NDArray[np.int64]
+    tokens: NDArray[np.int64]
+    places: NDArray[np.int64]
+    first: NDArray[np.int64]
+
+
+def pack_batch(batch: Sequence[Sequence[int]], *, pad_id: int, multiple: int) -> Packing:
+    """Lay a batch out in both forms.
+
+    All three sizes are rounded up to a few dozen values, because a runtime prepares its kernels for each size
+    that it meets. Texts that were added to that end are one padding token long and come last.
+
+    Args:
+        batch: Token ids of each text, special tokens included; at least one text, none of them empty.
+        pad_id: Token id to pad with.
+        multiple: What the number of positions is a multiple of.
+    """
+    lengths = np.ones(rounded_up(len(batch), 1), dtype=np.int64)
+    lengths[: len(batch)] = [len(ids) for ids in batch]
+    positions = rounded_up(int(lengths.max()), multiple)
+    input_ids = np.full((len(lengths), positions), pad_id, dtype=np.int64)
+    for row, ids in enumerate(batch):
+        input_ids[row, : len(ids)] = ids
+    mask = np.arange(positions) < lengths[:, None]
+    held = np.flatnonzero(mask)
+    tokens = np.full(rounded_up(len(held), ROW_STEP), held[0], dtype=np.int64)
+    tokens[: len(held)] = held
+    places = np.zeros(mask.size, dtype=np.int64)
+    places[held] = np.arange(len(held))
+    first = np.cumsum(lengths) - lengths
+    return Packing(input_ids, mask.astype(np.int64), tokens, places, first)
+
+
+def rounded_up(size: int, least: int) -> int:
+    """Round up to a multiple of `least`, a power of two, that is one of the eighths of an octave.
+
+    Args:
+        size: A positive number.
+        least: Smallest step.
+    """
+    step = max(least, (1 << (size.bit_length() - 1)) // STEPS_PER_OCTAVE)
+    return -(-size // step) * step
