@@ -17,10 +17,12 @@ from prometheus_fastapi_instrumentator import Instrumentator
 
 import mlapi
 from mlapi.api.docs import add_docs
+from mlapi.api.handlers import Handlers
 from mlapi.api.middleware import BodyLimit, RequestContext
 from mlapi.api.problems import add_handlers
 from mlapi.api.routes import RouteConfig, build_router
 from mlapi.api.schemas import Limits
+from mlapi.http_metrics import HttpMetrics
 from mlapi.metrics import HTTP_SECONDS, Metrics
 from mlapi.parts import Parts
 from mlapi.settings import Settings
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 OTHER_BODY_LIMIT = 64 * 1024
 """Largest body of a route that takes none, in bytes."""
+
+METRICS_PATH = "/metrics"
 
 
 def create_app(
@@ -86,7 +90,8 @@ def create_app(
     app.state.serving = parts.serving
     app.state.metrics = metrics
     config = _route_config(settings)
-    app.include_router(build_router(config, metrics))
+    # As routes of its own: an included router is looked through anew at every request.
+    app.router.routes.extend(build_router(config, metrics).routes)
     add_docs(app, prefix=settings.prefix)
     add_handlers(app, docs_path=f"{settings.prefix}/docs")
     limits = {
@@ -94,8 +99,16 @@ def create_app(
         f"{settings.prefix}/bulk-predict": config.bulk.bytes,
     }
     app.add_middleware(BodyLimit, limits=limits, default=OTHER_BODY_LIMIT)
-    app.add_middleware(RequestContext, access_log=settings.access_log)
-    _add_http_metrics(app, metrics, expose=expose_metrics)
+    if expose_metrics:
+        # Asking for metrics is no request of the service's: it is not counted.
+        Instrumentator(registry=metrics.registry).expose(app, endpoint=METRICS_PATH, include_in_schema=False)
+    handlers = Handlers(app.routes)
+    app.add_middleware(
+        RequestContext,
+        access_log=settings.access_log,
+        observer=HttpMetrics(metrics.registry, buckets=HTTP_SECONDS),
+        handler_of=lambda scope: None if scope["path"] == METRICS_PATH else handlers.name(scope),
+    )
     return app
 
 
@@ -114,16 +127,6 @@ def _route_config(settings: Settings) -> RouteConfig:
         bulk_timeout=settings.bulk_timeout_s,
         stuck_after=settings.stuck_after_s,
     )
-
-
-def _add_http_metrics(app: FastAPI, metrics: Metrics, *, expose: bool) -> None:
-    """Measure every request, outside everything else, and serve all metrics at /metrics if wanted."""
-    instrumentator = Instrumentator(
-        should_group_status_codes=False, registry=metrics.registry, excluded_handlers=["/metrics"]
-    )
-    instrumentator.instrument(app, latency_highr_buckets=HTTP_SECONDS, latency_lowr_buckets=HTTP_SECONDS)
-    if expose:
-        instrumentator.expose(app, endpoint="/metrics", include_in_schema=False)
 
 
 def _terminate(_error: Exception) -> None:

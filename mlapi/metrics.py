@@ -1,4 +1,4 @@
-"""What Prometheus sees beside the HTTP metrics that prometheus-fastapi-instrumentator makes."""
+"""What Prometheus sees beside requests, which are in `mlapi.http_metrics`."""
 
 from __future__ import annotations
 
@@ -75,7 +75,9 @@ class Metrics:
         self._cache_events = Counter(
             "mlapi_cache_events", "What happened in the caches.", ["event"], registry=registry
         )
-        self._cache_event: dict[str, Counter] = {}  # looking a label up costs more than counting
+        # Looking a label up costs more than counting.
+        self._cache_event: dict[str, Counter] = {}
+        self._queues: dict[Lane, tuple[Gauge, ...]] = {}
         self._cache_up: Gauge | None = None
         self._model = Gauge(
             "mlapi_model",
@@ -114,8 +116,13 @@ class Metrics:
 
     def queue_changed(self, lane: Lane, *, texts: int, tokens: int) -> None:
         """Note the length of one lane."""
-        self._queue_texts.labels(lane.value).set(texts)
-        self._queue_tokens.labels(lane.value).set(tokens)
+        gauges = self._queues.get(lane)
+        if gauges is None:
+            gauges = self._queues[lane] = tuple(
+                gauge.labels(lane.value) for gauge in (self._queue_texts, self._queue_tokens)
+            )
+        for gauge, value in zip(gauges, (texts, tokens), strict=True):
+            gauge.set(value)
 
     def answered(self, *, hits: int, misses: int, coalesced: int, truncated: int) -> None:
         """Count one request's texts."""

@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from starlette.datastructures import MutableHeaders
 
@@ -15,7 +15,7 @@ from mlapi.api.problems import BODY_TOO_LARGE, Problem, from_domain, internal_pr
 from mlapi.errors import Draining
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -24,18 +24,50 @@ logger = logging.getLogger(__name__)
 SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
 
-class RequestContext:
-    """Pure ASGI middleware: request id, access log, and the answer to exceptions nobody else caught."""
+UNANSWERED = 500
+"""Status under which a request is counted that ended without an answer."""
 
-    def __init__(self, app: ASGIApp, *, access_log: bool) -> None:
+
+class RequestObserver(Protocol):
+    """Who counts requests; `mlapi.http_metrics` does."""
+
+    def request_done(
+        self,
+        method: str,
+        status: int,
+        handler: str,
+        *,
+        seconds: float,
+        request_bytes: int,
+        response_bytes: int,
+    ) -> None:
+        """Count one request."""
+        ...
+
+
+class RequestContext:
+    """Pure ASGI middleware: request id, metrics, access log, and the answer to exceptions nobody caught."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        access_log: bool,
+        observer: RequestObserver,
+        handler_of: Callable[[Scope], str | None],
+    ) -> None:
         """Wrap an application.
 
         Args:
             app: The application.
             access_log: Whether to log one line per request.
+            observer: Told of every request that has a handler.
+            handler_of: Names the handler of a request that no route has seen yet; None is not counted.
         """
         self._app = app
         self._access_log = access_log
+        self._observer = observer
+        self._handler_of = handler_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -45,12 +77,14 @@ class RequestContext:
         started = time.perf_counter()
         request_id = _request_id(scope)
         scope["mlapi.request_id"] = request_id
-        status = 0
+        handler = self._handler_of(scope)
+        status = response_bytes = 0
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
+            nonlocal status, response_bytes
             if message["type"] == "http.response.start":
                 status = message["status"]
+                response_bytes = _content_length(message)
                 MutableHeaders(scope=message)["X-Request-ID"] = request_id
             await send(message)
 
@@ -71,8 +105,18 @@ class RequestContext:
             response = problem_response(internal_problem(), request_id=request_id)
             await response(scope, receive, send_with_id)
         finally:
+            seconds = time.perf_counter() - started
             if self._access_log:
-                self._log(scope, status, time.perf_counter() - started, request_id)
+                self._log(scope, status, seconds, request_id)
+            if handler is not None:
+                self._observer.request_done(
+                    scope["method"],
+                    status or UNANSWERED,
+                    handler,
+                    seconds=seconds,
+                    request_bytes=_content_length(scope),
+                    response_bytes=response_bytes,
+                )
 
     @staticmethod
     def _log(scope: Scope, status: int, seconds: float, request_id: str) -> None:
@@ -136,14 +180,14 @@ def _request_id(scope: Scope) -> str:
     return sent if SANE_REQUEST_ID.fullmatch(sent) else os.urandom(16).hex()
 
 
-def _content_length(scope: Scope) -> int:
-    value = _header(scope, b"content-length")
+def _content_length(headed: Scope | Message) -> int:
+    value = _header(headed, b"content-length")
     return int(value) if value.isdigit() else 0
 
 
-def _header(scope: Scope, wanted: bytes) -> bytes:
+def _header(headed: Scope | Message, wanted: bytes) -> bytes:
     """Return the first value of a header, empty where it was not sent."""
-    for name, value in scope["headers"]:
+    for name, value in headed["headers"]:
         if name == wanted:
             return bytes(value)
     return b""

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from mlapi.api.body import read_body
+from mlapi.api.direct import DirectRoute
 from mlapi.api.disconnect import until_disconnect
 from mlapi.api.openapi import MANY_EXAMPLE, ONE_EXAMPLE, prediction_responses, request_body
 from mlapi.api.rendering import Renderer
@@ -69,7 +70,7 @@ class RouteConfig:
 
 def build_router(config: RouteConfig, observer: AnswerObserver) -> APIRouter:
     """Make the routes for one configuration."""
-    router = APIRouter(prefix=config.prefix)
+    router = APIRouter(prefix=config.prefix, route_class=DirectRoute)
     predict_model = predict_request(config.predict)
     bulk_model = bulk_request(config.bulk)
 

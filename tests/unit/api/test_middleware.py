@@ -20,6 +20,34 @@ def _scope(path: str = "/", *headers: tuple[bytes, bytes]) -> Scope:
     return {"type": "http", "method": "POST", "path": path, "headers": list(headers)}
 
 
+class Counted:
+    """Keeps what it is told of requests."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, int, str, int, int]] = []
+
+    def request_done(
+        self,
+        method: str,
+        status: int,
+        handler: str,
+        *,
+        seconds: float,
+        request_bytes: int,
+        response_bytes: int,
+    ) -> None:
+        assert 0 <= seconds < 60
+        self.requests.append((method, status, handler, request_bytes, response_bytes))
+
+
+def _context(
+    app: ASGIApp, *, access_log: bool = False, counted: Counted | None = None, handler: str | None = "/"
+) -> RequestContext:
+    return RequestContext(
+        app, access_log=access_log, observer=counted or Counted(), handler_of=lambda _: handler
+    )
+
+
 async def _call(app: ASGIApp, scope: Scope, *body: bytes) -> list[Message]:
     """Run an application on a request whose body comes in these pieces, and return what it sends."""
     pieces = [{"type": "http.request", "body": piece, "more_body": True} for piece in body]
@@ -63,7 +91,7 @@ async def test_what_is_no_request_passes() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         passed.append(scope["type"])
 
-    for middleware in (RequestContext(app, access_log=True), BodyLimit(app, limits={}, default=1)):
+    for middleware in (_context(app, access_log=True), BodyLimit(app, limits={}, default=1)):
         await _call(middleware, {"type": "lifespan"})
     assert passed == ["lifespan", "lifespan"]
 
@@ -76,7 +104,7 @@ async def test_the_request_id_is_passed_on_and_back() -> None:
         seen.append(scope["mlapi.request_id"])
         await _answers(scope, receive, send)
 
-    start, _ = await _call(RequestContext(app, access_log=False), _scope("/", (b"x-request-id", b"abc-1")))
+    start, _ = await _call(_context(app, access_log=False), _scope("/", (b"x-request-id", b"abc-1")))
     assert seen == ["abc-1"]
     assert (b"x-request-id", b"abc-1") in start["headers"]
 
@@ -84,7 +112,7 @@ async def test_the_request_id_is_passed_on_and_back() -> None:
 async def test_of_two_request_ids_the_first_counts() -> None:
     """If it fails, an id that a proxy did not see decides."""
     headers = ((b"x-request-id", b"not sane"), (b"x-request-id", b"sane"))
-    start, _ = await _call(RequestContext(_answers, access_log=False), _scope("/", *headers))
+    start, _ = await _call(_context(_answers, access_log=False), _scope("/", *headers))
     assert dict(start["headers"])[b"x-request-id"] not in {b"sane", b"not sane"}
 
 
@@ -92,7 +120,7 @@ async def test_an_uncaught_exception_is_answered_and_logged_without_its_words(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """If it fails, a bug closes the connection without an answer, or shows what should stay inside."""
-    start, body = await _call(RequestContext(_fails, access_log=False), _scope())
+    start, body = await _call(_context(_fails, access_log=False), _scope())
     problem = json.loads(body["body"])
     assert start["status"] == 500
     assert problem["type"] == INTERNAL.type
@@ -106,7 +134,7 @@ async def test_an_uncaught_exception_is_answered_and_logged_without_its_words(
 async def test_a_failure_after_the_response_began(caplog: pytest.LogCaptureFixture) -> None:
     """If it fails, a second response follows a first, or an exception's words reach a log."""
     with pytest.raises(RuntimeError, match="had begun") as caught:
-        await _call(RequestContext(_fails_late, access_log=False), _scope())
+        await _call(_context(_fails_late, access_log=False), _scope())
     assert SECRET not in str(caught.value)
     assert caught.value.__suppress_context__
 
@@ -119,7 +147,7 @@ async def test_a_request_that_the_server_gives_up() -> None:
         started.set()
         await asyncio.Event().wait()
 
-    request = asyncio.create_task(_call(RequestContext(hangs, access_log=False), _scope()))
+    request = asyncio.create_task(_call(_context(hangs, access_log=False), _scope()))
     await started.wait()
     request.cancel()
     start, body = await request
@@ -137,7 +165,7 @@ async def test_a_request_that_is_given_up_while_it_answers() -> None:
         started.set()
         await asyncio.Event().wait()
 
-    request = asyncio.create_task(_call(RequestContext(hangs, access_log=False), _scope()))
+    request = asyncio.create_task(_call(_context(hangs, access_log=False), _scope()))
     await started.wait()
     request.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -156,7 +184,7 @@ async def test_one_access_line_a_request(caplog: pytest.LogCaptureFixture) -> No
         await _answers(scope, receive, send)
 
     for app in (routed, _answers, _fails):
-        await _call(RequestContext(app, access_log=True), _scope(f"/{SECRET}"))
+        await _call(_context(app, access_log=True), _scope(f"/{SECRET}"))
     lines = [record.__dict__ for record in caplog.records if record.getMessage() == "request"]
     assert [line["route"] for line in lines] == ["/template/{name}", "none", "none"]
     assert [line["status"] for line in lines] == [204, 204, 500]
@@ -205,3 +233,29 @@ async def test_a_body_that_nobody_reads_is_not_refused() -> None:
     app = BodyLimit(_answers, limits={}, default=4)
     start, _ = await _call(app, _scope("/", (b"content-length", b"999")))
     assert start["status"] == 204
+
+
+async def _writes(scope: Scope, receive: Receive, send: Send) -> None:
+    head = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"7")]}
+    await send(head)
+    await send({"type": "http.response.body", "body": b"written"})
+
+
+async def test_requests_are_counted() -> None:
+    """If it fails, rates, errors or sizes on the dashboards are wrong, or a failed request is not seen."""
+    counted = Counted()
+    await _call(_context(_writes, counted=counted), _scope("/", (b"content-length", b"12")))
+    await _call(_context(_fails, counted=counted), _scope())
+    with pytest.raises(RuntimeError):
+        await _call(_context(_fails_late, counted=counted), _scope())
+    (answered, failed, late) = counted.requests
+    assert answered == ("POST", 200, "/", 12, 7)
+    assert failed[:3] == ("POST", 500, "/")
+    assert late[:3] == ("POST", 204, "/")
+
+
+async def test_what_has_no_handler_is_not_counted() -> None:
+    """If it fails, every scrape of the metrics counts as a request of the service."""
+    counted = Counted()
+    await _call(_context(_writes, counted=counted, handler=None), _scope())
+    assert counted.requests == []
