@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -28,6 +29,7 @@ from mlapi.api.problems import (
     from_domain,
     problem_response,
 )
+from mlapi.http_metrics import HttpMetrics
 from tests.support.http_server import assert_problem
 
 if TYPE_CHECKING:
@@ -106,7 +108,8 @@ def _client(error: Exception) -> httpx.AsyncClient:
     """Return a client of an app with one route, which raises this error."""
     app = FastAPI()
     add_handlers(app, docs_path="/docs")
-    app.add_middleware(RequestContext, access_log=False)
+    metrics = HttpMetrics(CollectorRegistry(), buckets=[1])
+    app.add_middleware(RequestContext, access_log=False, observer=metrics, handler_of=lambda _: "/")
 
     @app.get("/")
     async def fail() -> None:
