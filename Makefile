@@ -8,7 +8,7 @@ SHELL := /bin/bash
 # alone, because some shells export a variable of that name.
 PORT ?=
 SERVE = $(if $(filter command,$(firstword $(origin HOST))),--host $(HOST)) $(if $(PORT),--port $(PORT))
-# Passed on to pytest by the test targets, to measure and bench, and to `poetry lock` by lock.
+# Passed on to pytest by the test targets, to measure, k6 and bench, and to `poetry lock` by lock.
 ARGS ?=
 # The interpreter to build the environments with; empty: the first on PATH that is new enough.
 PYTHON ?=
@@ -21,7 +21,7 @@ SHELL_SCRIPTS = .ci/run $(shell find . -name '*.sh' -not -path './.venv*' -not -
 # What is there of mypy's targets: a fresh project may not have them all.
 TYPED = $(wildcard mlapi tests scripts bench ui)
 
-.PHONY: help serve test test-deploy test-torch test-hub test-containers check measure bench-engines format lock clean clean-dev venv venv-dev venv-torch
+.PHONY: help serve test test-deploy test-torch test-hub test-containers check measure load bench bench-engines bench-guard bench-service format lock clean clean-dev venv venv-dev venv-torch
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,7 +32,7 @@ serve: venv  ## Serve the API with the model in models/starter, on 127.0.0.1:800
 	@exec .venv/bin/mlapi serve $(SERVE)
 
 test: venv-dev  ## Run the tests of the service, with coverage
-	@.venv-dev/bin/python -m pytest --ignore=tests/deploy --cov --cov-report=term:skip-covered $(ARGS)
+	@.venv-dev/bin/python -m pytest --ignore=tests/deploy -n 2 --dist loadfile --cov --cov-report=term:skip-covered $(ARGS)
 
 test-deploy: venv-dev  ## Run the tests of manifests, routes, scripts and workflows; most need kubectl, none a cluster
 	@.venv-dev/bin/python -m pytest tests/deploy -n 2 -rs $(ARGS)
@@ -61,8 +61,20 @@ check: venv-dev  ## Lint, types, import rules, shell scripts, Dockerfile, lock f
 measure: venv  ## Measure this installation: start, memory, latency, throughput
 	@.venv/bin/python scripts/measure.py $(ARGS)
 
+load: venv-dev  ## Load a service of its own with k6 and load.js for 20 s, or that of BASE_URL=… (docs/load-test.md)
+	@.venv-dev/bin/python -m scripts.load $(ARGS)
+
+bench: venv-torch  ## Compare the service with other servers on the same model, texts and cores (40 minutes)
+	@.venv-torch/bin/python -m bench.compare $(ARGS)
+
 bench-engines: venv-torch  ## Compare engines on a full-size model with what is aimed at (docs/performance.md)
 	@.venv-torch/bin/python -m bench.engines $(ARGS)
+
+bench-service: venv-torch  ## Measure the service alone on a full-size model: cache, bulk, tails, growth, what limits it
+	@.venv-torch/bin/python -m bench.service $(ARGS)
+
+bench-guard: venv-torch  ## Fail if the service became much slower against the plain pipeline (a minute)
+	@.venv-torch/bin/python -m bench.guard $(ARGS)
 
 format: venv-dev  ## Format the Python code and mend what ruff can mend
 	@.venv-dev/bin/ruff check --fix --quiet . ; .venv-dev/bin/ruff format .

@@ -94,7 +94,10 @@ class OpenVinoEngine:
             raise ModelError(f"{path} cannot be loaded by OpenVINO; export the model anew") from error
         names = {node.any_name for node in compiled.inputs}
         self._unpadded = {TOKENS, PLACES, FIRST} <= names
-        names -= {TOKENS, PLACES, FIRST}
+        if self._unpadded:
+            names -= {TOKENS, PLACES, FIRST}
+        else:
+            logger.info("the graph of %s has a form of its own: it runs with padding", path.name)
         if not {"input_ids", "attention_mask"} <= names <= {"input_ids", "attention_mask", "token_type_ids"}:
             raise ModelError(f"{path} takes {', '.join(sorted(names))}, not input_ids and attention_mask")
         if "logits" not in (outputs := [node.any_name for node in compiled.outputs]):
@@ -167,6 +170,6 @@ def _compile(core: Any, path: Path, *, options: dict[str, Any], cache_dir: Path 
 def _read(core: Any, path: Path) -> Any:
     """Return the graph, without padding where its form is known."""
     model = core.read_model(path)
-    if not unpad(model, import_module("openvino.opset13")):
-        logger.info("the graph of %s has a form of its own: it runs with padding", path.name)
-    return model
+    import_module("openvino.opset13")
+    unpadded = unpad(model, import_openvino())
+    return model if unpadded is None else unpadded

@@ -48,16 +48,23 @@ def pack_batch(batch: Sequence[Sequence[int]], *, pad_id: int, multiple: int) ->
     """Lay a batch out in both forms.
 
     All three sizes are rounded up to a few dozen values, because a runtime prepares its kernels for each size
-    that it meets. Texts that were added to that end are one padding token long and come last.
+    that it meets. Texts that were added to that end are one padding token long and come last. An empty text
+    counts as one padding token too, since it would have no first token otherwise.
 
     Args:
-        batch: Token ids of each text, special tokens included; at least one text, none of them empty.
+        batch: Token ids of each text, special tokens included; at least one text.
         pad_id: Token id to pad with.
-        multiple: What the number of positions is a multiple of.
+        multiple: What the number of positions is rounded up to a multiple of, and no further: a model that
+            takes so many may take no more.
+
+    Raises:
+        ValueError: The batch is empty.
     """
+    if not batch:
+        raise ValueError("the batch is empty")
     lengths = np.ones(rounded_up(len(batch), 1), dtype=np.int64)
-    lengths[: len(batch)] = [len(ids) for ids in batch]
-    positions = rounded_up(int(lengths.max()), multiple)
+    lengths[: len(batch)] = [max(1, len(ids)) for ids in batch]
+    positions = -(-int(lengths.max()) // multiple) * multiple
     input_ids = np.full((len(lengths), positions), pad_id, dtype=np.int64)
     for row, ids in enumerate(batch):
         input_ids[row, : len(ids)] = ids

@@ -1,0 +1,151 @@
+"""Measure the service alone, on a full-size model, against what was aimed at.
+
+    make bench-service ARGS='--texts tweets.tsv --markdown docs/performance.md'
+
+Makes a DistilBERT with random weights once, under --work; starts every server itself, on free ports, and ends
+it. Ends with status 0 whether or not the targets were reached. Linux only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench import host
+from bench.engines import tables
+from bench.load.messages import NoMessagesError, read_messages
+from bench.model import SIZES
+from bench.prepare import prepare
+from bench.service import (
+    bulk,
+    cached,
+    ceiling,
+    growth,
+    open70,
+    overhead,
+    redis_cost,
+    report,
+    seed,
+    workers,
+)
+from bench.service.bench import Bench, Result, say
+from mlapi.resources import choose_threads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MEASUREMENTS: dict[str, Callable[[Bench], Result]] = {
+    "bulk": bulk.measure,
+    "cached": cached.measure,
+    "redis": redis_cost.measure,
+    "workers": workers.measure,
+    "overhead": overhead.measure,
+    "open70": open70.measure,
+    "seed": seed.measure,
+    "growth": growth.measure,
+    "ceiling": ceiling.measure,
+}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure, print, and write what was asked for; after each measurement, because all take an hour."""
+    options = _options(arguments)
+    document = _document(options.markdown)
+    _check_texts(options.texts)
+    directory, parameters = prepare(options.size, options.work, rivals=False)
+    bench = Bench(
+        directory=directory,
+        size=SIZES[options.size],
+        threads=options.threads,
+        rounds=options.rounds,
+        seconds=options.seconds,
+        seed_seconds=options.seed_seconds,
+        texts=options.texts,
+    )
+    described = {"model": f"DistilBERT, {parameters:,} parameters, random", **host.describe(options.threads)}
+    described["rounds"] = f"{options.rounds}, interleaved; {options.seconds:g} s for a turn"
+    results: dict[str, Result] = {}
+    text = ""
+    for name in options.only:
+        say(name)
+        started = time.monotonic()
+        results[name] = MEASUREMENTS[name](bench)
+        say(f"  {name} took {time.monotonic() - started:.0f} s")
+        text = report.markdown(described, list(results.values()))
+        if options.markdown:
+            page = tables.replaced(document, text, begin=report.BEGIN, end=report.END)
+            options.markdown.write_text(page, encoding="utf-8")
+        if options.json:
+            content = report.as_json(described, results)
+            options.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    print(text)
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    names = ", ".join(MEASUREMENTS)
+    parser.add_argument("--only", type=_names, default=list(MEASUREMENTS), help=f"some of {names}")
+    parser.add_argument("--rounds", type=_positive, default=3, help="turns of each contender")
+    parser.add_argument("--seconds", type=_seconds, default=10.0, help="of one turn of load")
+    parser.add_argument("--seed-seconds", type=_seconds, default=300.0, help="of the seed traffic")
+    parser.add_argument(
+        "--threads", type=_positive, default=choose_threads(None).count, help="of one inference call"
+    )
+    parser.add_argument("--size", choices=SIZES, default="full", help="of the model")
+    parser.add_argument("--work", type=Path, default=Path("build/bench"), help="where the model is kept")
+    parser.add_argument("--texts", type=Path, help="file with real sentences; made-up ones without it")
+    parser.add_argument("--json", type=Path, help="write all numbers to this file")
+    parser.add_argument("--markdown", type=Path, help="write the tables between this file's markers")
+    return parser.parse_args(arguments)
+
+
+def _document(path: Path | None) -> str:
+    """Read the document now, since an hour later is too late to learn that it has no place for the tables."""
+    if path is None:
+        return ""
+    try:
+        document = path.read_text(encoding="utf-8")
+        tables.replaced(document, "", begin=report.BEGIN, end=report.END)
+    except OSError as error:
+        sys.exit(f"{path} cannot be read: {error.strerror}; name a file with the markers to --markdown")
+    except tables.MarkerError as error:
+        sys.exit(f"{path}: {error}")
+    return document
+
+
+def _check_texts(path: Path | None) -> None:
+    try:
+        if path is not None:
+            read_messages(path)
+    except OSError as error:
+        sys.exit(f"{path} cannot be read: {error.strerror}; name a file with sentences to --texts")
+    except NoMessagesError as error:
+        sys.exit(str(error))
+
+
+def _names(text: str) -> list[str]:
+    if unknown := set(names := text.split(",")).difference(MEASUREMENTS):
+        raise argparse.ArgumentTypeError(
+            f"{', '.join(sorted(unknown))}: choose from {', '.join(MEASUREMENTS)}"
+        )
+    return [name for name in MEASUREMENTS if name in names]
+
+
+def _positive(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise ValueError(text)
+    return number
+
+
+def _seconds(text: str) -> float:
+    if not 0 < (number := float(text)) < float("inf"):
+        raise ValueError(text)
+    return number
+
+
+if __name__ == "__main__":
+    main()

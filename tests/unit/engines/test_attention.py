@@ -1,0 +1,258 @@
+"""Attentions of other forms than the one that is known: each is left as it is, or answers as before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.support.small_transformer import LONGEST, VOCABULARY, SmallTransformer
+from tests.support.unpadded import Runner, batches, unpadded
+
+
+class _MaskThatVariesByQuery(SmallTransformer):
+    """Each token sees itself and those after it: the first one's row of the mask is no other's."""
+
+    def hiding(self) -> Any:
+        size = self.ops.gather(self.shape(), self.const(1), self.const(0))
+        places = self.ops.range(self.const(0), size, self.const(1), "i64")
+        earlier = self.ops.less(
+            self.ops.unsqueeze(places, self.const([0, 1, 2])),
+            self.ops.unsqueeze(places, self.const([0, 1, 3])),
+        )
+        hidden = self.ops.multiply(self.ops.convert(earlier, "f32"), self.floats(-3e38))
+        return self.ops.minimum(super().hiding(), hidden)
+
+
+class _SecondInTheProductTurnedByIt(SmallTransformer):
+    """Keys lie as queries do, and their product turns them."""
+
+    def keys(self, x: Any) -> Any:
+        return self.turned(super().keys(x), 0, 1, 3, 2)
+
+    def scores(self, queries: Any, keys: Any) -> Any:
+        return self.ops.multiply(self.product(queries, keys, turn_second=True), self.floats(0.3))
+
+
+class _MaskFirst(SmallTransformer):
+    """The mask stands on the left of the sum."""
+
+    def masked(self, scores: Any) -> Any:
+        return self.ops.add(self.hiding(), scores)
+
+
+class _OneHead(SmallTransformer):
+    """Scores and mask are of one shape."""
+
+    heads = 1
+
+
+class _WiderValues(SmallTransformer):
+    """A head's values have more numbers than its queries."""
+
+    def values(self, x: Any) -> Any:
+        return self.turned(self.split(self.linear(x, 3 * self.width)), 0, 2, 1, 3)
+
+
+class _KeysAreValues(SmallTransformer):
+    """Keys and values are one."""
+
+    def keys(self, x: Any) -> Any:
+        self.shared = self.split(self.linear(x, self.width))
+        return self.turned(self.shared, 0, 2, 3, 1)
+
+    def values(self, x: Any) -> Any:
+        del x
+        return self.turned(self.shared, 0, 2, 1, 3)
+
+
+class _TwoAtOnce(SmallTransformer):
+    """A layer sums two attentions."""
+
+    def attend(self, x: Any) -> Any:
+        return self.ops.add(super().attend(x), super().attend(x))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        _MaskThatVariesByQuery,
+        _SecondInTheProductTurnedByIt,
+        _MaskFirst,
+        _OneHead,
+        _WiderValues,
+        _KeysAreValues,
+        _TwoAtOnce,
+    ],
+)
+def test_other_attention_gives_the_same_bits(kind: type[SmallTransformer]) -> None:
+    """If it fails, a model whose attention is written in another way is answered wrongly without padding."""
+    model = kind().model()
+    changed = unpadded(model)
+    assert changed is not None
+    before, after = Runner(model), Runner(changed)
+    for batch in batches(vocabulary=VOCABULARY, longest=LONGEST):
+        np.testing.assert_array_equal(after.logits(batch), before.logits(batch))
+
+
+class _NoMask(SmallTransformer):
+    """Padding is seen."""
+
+    def masked(self, scores: Any) -> Any:
+        return scores
+
+
+class _MaskOfTheSizeAlone(SmallTransformer):
+    """What is added hides nothing: it comes from the mask's shape."""
+
+    def hiding(self) -> Any:
+        sizes = self.ops.concat([self.ops.shape_of(self.mask), self.const([1, 1])], 0)
+        return self.turned(self.ops.broadcast(self.floats(-1), sizes), 0, 2, 3, 1)
+
+
+class _MaskOfTheTokens(SmallTransformer):
+    """What is hidden depends on what stands in the place of padding."""
+
+    def attend(self, x: Any) -> Any:
+        self.seen = self.ops.reduce_mean(self.split(x), self.const([2, 3]), keep_dims=True)
+        return super().attend(x)
+
+    def hiding(self) -> Any:
+        return self.ops.add(super().hiding(), self.turned(self.seen, 0, 2, 3, 1))
+
+
+class _TwoMasks(SmallTransformer):
+    """Another bias for each pair of places is added before the mask."""
+
+    def masked(self, scores: Any) -> Any:
+        sizes = self.ops.shape_of(scores)
+        bias = self.ops.broadcast(self.floats(0.5), sizes)
+        return super().masked(self.ops.add(scores, bias))
+
+
+class _MaskForEachHead(SmallTransformer):
+    """Heads differ in what they see."""
+
+    def hiding(self) -> Any:
+        return self.ops.multiply(super().hiding(), self.floats([[[[1]], [[0]]]]))
+
+
+class _SoftmaxOverQueries(SmallTransformer):
+    """Weights sum to one over the queries, so each needs all of them."""
+
+    def attend(self, x: Any) -> Any:
+        weights = self.ops.softmax(self.masked(self.scores(self.queries(x), self.keys(x))), 2)
+        return self.joined(self.product(weights, self.values(x)))
+
+
+class _OffsetAfterSoftmax(SmallTransformer):
+    """Padding has a weight again after the softmax."""
+
+    def attend(self, x: Any) -> Any:
+        weights = self.ops.softmax(self.masked(self.scores(self.queries(x), self.keys(x))), -1)
+        weights = self.ops.add(weights, self.floats(0.01))
+        return self.joined(self.product(weights, self.values(x)))
+
+
+class _ScaleForEachToken(SmallTransformer):
+    """Scores are multiplied with a number for each key."""
+
+    def scores(self, queries: Any, keys: Any) -> Any:
+        lengths = self.ops.convert(self.ops.unsqueeze(self.mask, self.const([1, 2])), "f32")
+        return self.ops.multiply(super().scores(queries, keys), lengths)
+
+
+class _QueriesAreKeys(SmallTransformer):
+    """Queries and keys are one: the first query cannot go without the other keys."""
+
+    def queries(self, x: Any) -> Any:
+        self.shared = self.split(self.linear(x, self.width))
+        return self.turned(self.shared, 0, 2, 1, 3)
+
+    def keys(self, x: Any) -> Any:
+        del x
+        return self.turned(self.shared, 0, 2, 3, 1)
+
+
+class _ScoresTurned(SmallTransformer):
+    """Keys meet queries, and the product is turned: the first factor is not the queries."""
+
+    def scores(self, queries: Any, keys: Any) -> Any:
+        turned = self.product(self.turned(keys, 0, 1, 3, 2), self.turned(queries, 0, 1, 3, 2))
+        return self.turned(turned, 0, 1, 3, 2)
+
+
+class _FirstInTheProductTurnedByIt(SmallTransformer):
+    """Queries lie as keys do, and their product turns them."""
+
+    def queries(self, x: Any) -> Any:
+        return self.turned(super().queries(x), 0, 1, 3, 2)
+
+    def scores(self, queries: Any, keys: Any) -> Any:
+        return self.product(queries, keys, turn_first=True)
+
+
+class _ValuesMixed(SmallTransformer):
+    """Values are not those of single tokens."""
+
+    def values(self, x: Any) -> Any:
+        return self.ops.cum_sum(super().values(x), self.const(2), reverse=True)
+
+
+class _WeightsGivenOut(SmallTransformer):
+    """The model gives its attention's weights beside the logits."""
+
+    def attend(self, x: Any) -> Any:
+        self.weights_out = self.ops.softmax(self.masked(self.scores(self.queries(x), self.keys(x))), -1)
+        return self.joined(self.product(self.weights_out, self.values(x)))
+
+    def further_outputs(self) -> dict[str, Any]:
+        return {"attentions": self.weights_out}
+
+
+class _SizesCopied(SmallTransformer):
+    """Heads are made with sizes copied from the tokens', which are others once packed."""
+
+    def split(self, x: Any) -> Any:
+        depth = self.width // self.heads
+        return self.ops.reshape(x, self.const([0, 0, self.heads, depth]), special_zero=True)
+
+
+class _TokensOfHeadsDirectly(SmallTransformer):
+    """Heads become tokens in another order than that of the tokens."""
+
+    def joined(self, x: Any) -> Any:
+        return self.ops.reshape(self.turned(x, 0, 2, 3, 1), self.shape(self.all_heads(x)), special_zero=True)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        _NoMask,
+        _MaskOfTheSizeAlone,
+        _MaskOfTheTokens,
+        _TwoMasks,
+        _MaskForEachHead,
+        _SoftmaxOverQueries,
+        _OffsetAfterSoftmax,
+        _ScaleForEachToken,
+        _QueriesAreKeys,
+        _ScoresTurned,
+        _FirstInTheProductTurnedByIt,
+        _ValuesMixed,
+        _WeightsGivenOut,
+        _SizesCopied,
+        _TokensOfHeadsDirectly,
+    ],
+)
+def test_unknown_attention_is_left_alone(kind: type[SmallTransformer]) -> None:
+    """If it fails, padding is taken from a model for which nobody has shown that it may be."""
+    model = kind().model()
+    names = [node.any_name for node in model.inputs]
+    batch = [[3, 4, 5], [6]]
+    before = Runner(model).logits(batch)
+    assert np.isfinite(before).all()
+    assert unpadded(model) is None
+    assert [node.any_name for node in model.inputs] == names
+    np.testing.assert_array_equal(Runner(model).logits(batch), before)
