@@ -99,11 +99,10 @@ def read_attention(exit_: Any, origins: Origins) -> Attention:
     queries = way.back(scored.input_value(0), "Reshape", turned=HEADS_FIRST)
     keys = way.back(scored.input_value(1), "Reshape", turned=_for_product(scored, across=TURNED))
     taken = way.back(product.input_value(1), "Reshape", turned=_for_product(product, across=HEADS_FIRST))
-    shapes = [sizes(node.output(0)) or () for node in (queries, keys, taken)]
-    if any(shape[:2] != (TEXTS, POSITIONS) for shape in shapes) or queries in (keys, taken):
+    if queries in (keys, taken):
         raise Unknown
     way.check_alone(exit_)
-    heads, depth = shapes[0][2:]
+    heads, depth = list(queries.output(0).get_shape())[2:]
     width = exit_.output(0).get_shape()[2]
     return Attention(queries, keys, taken, mask, exit_, heads=heads, depth=depth, width=width)
 

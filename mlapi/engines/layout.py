@@ -67,7 +67,7 @@ def _explore(order: list[Any], parameters: list[Any]) -> Layout:
     whole.follow([embedded, *(exit_.output(0) for exit_ in exits)])
     whole.check_closed({name for attention in attentions for name in attention.entries})
     end.follow([exits[-1].output(0)])
-    if end.entries or len(end.selections) != 1 or len(whole.selections) != 1:
+    if len(whole.selections) != 1:
         raise Unknown
     (selection,) = whole.selections.values()
     return Layout(

@@ -52,7 +52,6 @@ class Region:
             asked: What depends on the model's inputs; the rest are weights and scales.
         """
         self._asked = asked
-        self._starts: list[Any] = []
         self._outputs: set[Any] = set()
         self._nodes: dict[str, Any] = {}
         self.entries: dict[str, Any] = {}
@@ -64,7 +63,6 @@ class Region:
         Raises:
             Unknown: On a node that may mix tokens.
         """
-        self._starts = starts
         waiting = list(starts)
         while waiting:
             output = waiting.pop()
@@ -100,8 +98,7 @@ class Region:
         Raises:
             Unknown: It is not so.
         """
-        within = any(start.get_node().get_name() in self._nodes for start in self._starts)
-        if within or self.edges_from_outside() or set(self.entries) != entries:
+        if self.edges_from_outside() or set(self.entries) != entries:
             raise Unknown
 
     def _is_tokenwise(self, node: Any, port: int) -> bool:
@@ -110,13 +107,12 @@ class Region:
         if node.get_output_size() != 1 or not is_token_data(node.output(0)):
             return False
         if kind in ELEMENTWISE:
-            by_numpy = node.get_attributes().get("auto_broadcast", "numpy") == "numpy"
             # A constant may differ from number to number of a token, never from token to token.
-            return by_numpy and all(self._asked.at(edge) or _same_for_all_tokens(edge) for edge in others)
+            return all(self._asked.at(edge) or _same_for_all_tokens(edge) for edge in others)
         if kind == "MatMul":
             (weights,) = others
-            plain = rank(weights) == MATRIX_RANK and not self._asked.at(weights)
-            return plain and port == 0 and not node.get_attributes()["transpose_a"]
+            plain = rank(weights) == MATRIX_RANK and not node.get_attributes()["transpose_a"]
+            return plain and port == 0
         return kind == "MVN" and port == 0 and len(others) == 1 and _last_axis_alone(others[0])
 
 

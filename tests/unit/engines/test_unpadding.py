@@ -72,6 +72,13 @@ def test_order_and_company_do_not_matter() -> None:
         np.testing.assert_array_equal(engine.infer(turned), np.roll(expected, -start, axis=0))
 
 
+@pytest.mark.parametrize("texts", [1, 16, 17, 33])
+def test_there_is_an_answer_for_each_text_and_no_more(texts: int) -> None:
+    """If it fails, texts that only fill up a batch are answered too, and the batch ends in an error."""
+    engine = OpenVinoEngine(STARTER, threads=2, pad_id=0)
+    assert engine.infer([[7, 8, 9]] * texts).shape == (texts, 2)
+
+
 def test_the_given_graph_is_not_changed() -> None:
     """If it fails, a graph that cannot be rewritten to the end is left half rewritten."""
     model = SmallTransformer().model()
