@@ -52,7 +52,12 @@ class Intake:
     """The table of texts on their way, and the threads that tokenise them."""
 
     def __init__(
-        self, encode: Callable[[Sequence[str]], list[Encoding]], batcher: Batcher, cache: Cache
+        self,
+        encode: Callable[[Sequence[str]], list[Encoding]],
+        batcher: Batcher,
+        cache: Cache,
+        *,
+        inline_chars: int = 0,
     ) -> None:
         """Join the parts.
 
@@ -60,7 +65,10 @@ class Intake:
             encode: Turns texts into what the engine takes; called in one thread per lane.
             batcher: Takes what is encoded.
             cache: Gets every answer.
+            inline_chars: Characters of an interactive window up to which `encode` is called at once instead,
+                on the event loop.
         """
+        self._inline_chars = inline_chars
         self._encode = encode
         self._batcher = batcher
         self._cache = cache
@@ -136,26 +144,40 @@ class Intake:
         Queueing is a callback rather than the requester's own code: when that request is cancelled, others
         may wait for the same texts.
         """
-        encoded = self._tokenizers[lane].call(flights)
-        encoded.add_done_callback(lambda future: self._submit(flights, future))
+        if lane is Lane.INTERACTIVE and sum(len(flight.text) for flight in flights) <= self._inline_chars:
+            try:
+                encoded = self._encode_wanted(flights)
+            except Exception as error:  # noqa: BLE001 - as in the thread, whatever it is
+                self._tokenizer_failed(flights, error)
+            else:
+                self._submit(flights, encoded)
+            return
+        handed = self._tokenizers[lane].call(flights)
+        handed.add_done_callback(lambda future: self._tokenized(flights, future))
 
     def _encode_wanted(self, flights: list[Flight]) -> Encoded:
-        """Encode what somebody still waits for, in a tokeniser's thread."""
+        """Encode what somebody still waits for, in a tokeniser's thread or on the event loop."""
         wanted = [flight for flight in flights if not flight.over]
         if not wanted:
             return []
         return list(zip(wanted, self._encode([flight.text for flight in wanted]), strict=True))
 
-    def _submit(self, flights: list[Flight], encoded: asyncio.Future[Encoded]) -> None:
-        """Queue what was encoded; give back the reservation of what was abandoned meanwhile."""
+    def _tokenized(self, flights: list[Flight], encoded: asyncio.Future[Encoded]) -> None:
         if (error := encoded.exception()) is not None:
-            logger.error("tokenising %d texts failed", len(flights), exc_info=error)
-            for flight in flights:
-                self._batcher.release(flight)
-                flight.fail(EngineError("the tokeniser failed"))
-            return
+            self._tokenizer_failed(flights, error)
+        else:
+            self._submit(flights, encoded.result())
+
+    def _tokenizer_failed(self, flights: list[Flight], error: BaseException) -> None:
+        logger.error("tokenising %d texts failed", len(flights), exc_info=error)
+        for flight in flights:
+            self._batcher.release(flight)
+            flight.fail(EngineError("the tokeniser failed"))
+
+    def _submit(self, flights: list[Flight], encoded: Encoded) -> None:
+        """Queue what was encoded; give back the reservation of what was abandoned meanwhile."""
         ready: list[Job] = []
-        for flight, encoding in encoded.result():
+        for flight, encoding in encoded:
             if not flight.over:
                 flight.encoding = encoding
                 flight.text = ""

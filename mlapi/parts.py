@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+INLINE_CHARS = 1_000
+"""Characters that are tokenised on the event loop: that takes less than a millisecond, and for a sentence
+less than handing it to a thread and back."""
+
 LEFTOVER_S = 2.0
 """Seconds for an engine call whose requests have ended: the server has waited for requests before this."""
 
@@ -101,7 +105,9 @@ class Parts:
             max_queue_tokens=settings.max_queue_tokens,
             observer=self._metrics,
         )
-        predictor = Predictor(classifier, cache, batcher, window=settings.bulk_window)
+        predictor = Predictor(
+            classifier, cache, batcher, window=settings.bulk_window, inline_chars=INLINE_CHARS
+        )
         stack.push_async_callback(predictor.aclose)
         stack.push_async_callback(batcher.aclose, timeout=LEFTOVER_S)
         batcher.start()

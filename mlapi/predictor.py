@@ -33,7 +33,9 @@ WINDOWS_IN_FLIGHT = 2
 class Predictor:
     """Answers requests from the cache, from work under way, and from the engine, in that order."""
 
-    def __init__(self, classifier: Classifier, cache: Cache, batcher: Batcher, *, window: int) -> None:
+    def __init__(
+        self, classifier: Classifier, cache: Cache, batcher: Batcher, *, window: int, inline_chars: int = 0
+    ) -> None:
         """Join the parts.
 
         Args:
@@ -41,6 +43,7 @@ class Predictor:
             cache: Where answers are kept.
             batcher: Runs what has to be computed.
             window: Texts of one request that are tokenised and queued together.
+            inline_chars: Characters of a small request up to which it is tokenised on the event loop.
         """
         self.info: ModelInfo = classifier.info
         self._cache = cache
@@ -48,7 +51,7 @@ class Predictor:
         self._window = window
         self._key = KeyMaker(classifier.info)
         self._labels = len(classifier.info.labels)
-        self._intake = Intake(classifier.encode, batcher, cache)
+        self._intake = Intake(classifier.encode, batcher, cache, inline_chars=inline_chars)
 
     def start(self) -> None:
         """Start the tokenisers' threads. Needs a running event loop."""

@@ -28,6 +28,7 @@ from bench.load.messages import NoMessagesError, read_messages
 from bench.model import SIZES
 from bench.peers.catalogue import PEERS
 from bench.prepare import prepare
+from bench.signals import interrupt_when_told_to_stop
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +46,7 @@ def main(arguments: list[str] | None = None) -> None:
         results = _read(options.report)
     else:
         messages = _messages(options.texts)
+        interrupt_when_told_to_stop()
         cores = _take_cores()
         directory, parameters = prepare(options.size, options.work, rivals=False)
         results = _begin(options, parameters, cores, messages)

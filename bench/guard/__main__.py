@@ -20,6 +20,7 @@ from bench.guard.measure import MODEL, Turns, measure
 from bench.service.bench import spread
 from bench.service.report import verdict_table
 from bench.service.servers import mlapi
+from bench.signals import interrupt_when_told_to_stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
         help="a setting of the service, such as max_batch_texts=1, to see whether the guard notices",
     )
     options = parser.parse_args(arguments)
+    interrupt_when_told_to_stop()
     service = partial(mlapi, MODEL, **dict(options.set))
     return guard(lambda: measure(service(), rounds=options.rounds, seconds=options.seconds))
 

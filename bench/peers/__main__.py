@@ -9,7 +9,6 @@ status 1 if any of them failed. Linux only.
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 from bench.peers.catalogue import PEERS
 from bench.peers.install import InstallError, install
 from bench.peers.server import PeerError, running
+from bench.signals import interrupt_when_told_to_stop
 
 if TYPE_CHECKING:
     from bench.peers.peer import Peer
@@ -50,8 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if unknown := [name for name in options.names if name not in PEERS]:
         parser.error(f"no such peer: {', '.join(unknown)}; there are {', '.join(PEERS)}")
-    # So that a server that runs is ended with this command; by itself the signal would leave it behind.
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    interrupt_when_told_to_stop()
     checked = []
     for name in options.names or PEERS:
         print(f"{name} …", file=sys.stderr, flush=True)

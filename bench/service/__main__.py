@@ -33,6 +33,7 @@ from bench.service import (
     workers,
 )
 from bench.service.bench import Bench, Result, say
+from bench.signals import interrupt_when_told_to_stop
 from mlapi.resources import choose_threads
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     described = {"model": f"DistilBERT, {parameters:,} parameters, random", **host.describe(options.threads)}
     described["rounds"] = f"{options.rounds}, interleaved; {options.seconds:g} s for a turn"
+    interrupt_when_told_to_stop()
     results: dict[str, Result] = {}
     text = ""
     for name in options.only:

@@ -25,17 +25,29 @@ async def until_disconnect(receive: Receive, work: Coroutine[object, object, Res
     Raises:
         ClientDisconnect: The client went away; the work was cancelled and has ended.
     """
-    working = asyncio.ensure_future(work)
-    watching = asyncio.ensure_future(_disconnected(receive))
+    request = asyncio.current_task()
+    assert request is not None  # noqa: S101 - a coroutine runs in a task
+    gone = False
+
+    def leave(ended: asyncio.Task[None]) -> None:
+        nonlocal gone
+        if not ended.cancelled():
+            ended.exception()  # seen: a connection that cannot be read is a client that has gone, too
+            gone = True
+            request.cancel()
+
+    # The work runs in the request's own task, which costs less than a task for each of the two.
+    watching = asyncio.create_task(_disconnected(receive))
+    watching.add_done_callback(leave)
     try:
-        await asyncio.wait((working, watching), return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
-        raise ClientDisconnect
+        return await work
+    except asyncio.CancelledError:
+        if gone and not request.uncancel():
+            raise ClientDisconnect from None
+        raise
     finally:
+        watching.remove_done_callback(leave)
         watching.cancel()
-        working.cancel()
-        await asyncio.gather(working, watching, return_exceptions=True)
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -6,8 +6,11 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from mlapi.cache.codec import KeyMaker
 from mlapi.engines.fake import FakeTokenizer
+from mlapi.errors import EngineError
 from mlapi.intake import Intake
 from mlapi.types import Lane
 from tests.support.fakes import INFO, Rig, eventually
@@ -96,3 +99,48 @@ async def test_the_text_is_not_kept_once_it_is_encoded() -> None:
         await window.ticket.done
         assert window.flights[0].text == ""
         intake.stop()
+
+
+class NotedTokenizer(FakeTokenizer):
+    """Notes in which thread it was called; fails on request."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads: list[str] = []
+        self.broken = False
+
+    def encode(self, texts: Sequence[str]) -> list[Encoding]:
+        self.threads.append(threading.current_thread().name)
+        if self.broken:
+            raise LookupError
+        return super().encode(texts)
+
+
+async def test_short_requests_are_tokenised_at_once_and_others_in_threads() -> None:
+    """If this fails, each sentence is handed to a thread and back, or a long text holds the event loop."""
+    async with Rig() as rig:
+        tokenizer = NotedTokenizer()
+        intake = Intake(tokenizer.encode, rig.batcher, rig.cache, inline_chars=10)
+        intake.start()
+        here = threading.current_thread().name
+        for texts, lane, thread in (
+            (("short", "words"), Lane.INTERACTIVE, here),
+            (("longer than ten",), Lane.INTERACTIVE, "mlapi-tokenize-interactive"),
+            (("bulk",), Lane.BULK, "mlapi-tokenize-bulk"),
+        ):
+            await _board(intake, *texts, lane=lane).ticket.done
+            assert tokenizer.threads[-1] == thread
+        assert rig.texts_run == 4
+        intake.stop()
+
+
+async def test_a_tokeniser_that_fails_at_once_gives_back_its_places() -> None:
+    """If this fails, texts that cannot be tokenised block the queue for ever, or their clients wait."""
+    async with Rig() as rig:
+        tokenizer = NotedTokenizer()
+        intake = Intake(tokenizer.encode, rig.batcher, rig.cache, inline_chars=10)
+        tokenizer.broken = True
+        window = _board(intake, "a", "b")
+        with pytest.raises(EngineError):
+            await window.ticket.done
+        assert (rig.batcher.waiting, intake.in_flight) == (0, 0)

@@ -94,3 +94,57 @@ async def test_an_answer_wins_over_a_disconnect() -> None:
         return "answer"
 
     assert await until_disconnect(client.receive, work()) == "answer"
+
+
+async def test_the_end_of_the_server_wins_over_a_disconnect() -> None:
+    """If it fails, a request that the server cancels as its client leaves swallows the cancellation."""
+    client = _Client()
+    started = asyncio.Event()
+
+    async def work() -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    request = asyncio.create_task(until_disconnect(client.receive, work()))
+    await started.wait()
+    client.gone.set()
+    request.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await request
+
+
+async def test_a_deadline_inside_is_no_disconnect() -> None:
+    """If it fails, a request whose time ran out is taken for one whose client left, and gets no answer."""
+
+    async def work() -> None:
+        async with asyncio.timeout(0.01):
+            await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        await until_disconnect(_Client().receive, work())
+
+
+async def test_a_connection_that_cannot_be_read_is_gone() -> None:
+    """If it fails, the service goes on computing for a connection that broke."""
+
+    async def receive() -> Message:
+        raise ConnectionError
+
+    async def work() -> None:
+        await asyncio.Event().wait()
+
+    with pytest.raises(ClientDisconnect):
+        await until_disconnect(receive, work())
+
+
+async def test_nothing_is_left_behind() -> None:
+    """If it fails, each request leaves a task that waits for its client to go."""
+    before = asyncio.all_tasks()
+
+    async def work() -> str:
+        await asyncio.sleep(0)
+        return "answer"
+
+    await until_disconnect(_Client().receive, work())
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == before
