@@ -10,11 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tokenizers import Tokenizer
 
-# openvino reports its import to this module, if it is there; nothing of a measurement is told to anyone.
-sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
-
-import openvino  # noqa: E402 - after the line above
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -32,6 +27,13 @@ class OpenVinoModel:
         Args:
             model: The model directory.
         """
+        if "openvino" not in sys.modules:
+            # openvino reports its import to the first of these, if it is there; nothing of a measurement is
+            # told to anyone.
+            for name in ("openvino_telemetry", "openvino.tools.ovc"):
+                sys.modules[name] = None  # type: ignore[assignment]
+        import openvino
+
         config = json.loads((model / "config.json").read_bytes())
         self._names = [str(config["id2label"][str(index)]) for index in range(len(config["id2label"]))]
         self._tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
