@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-ROW_STEP = 8
+ROW_STEP = 4
 """Fewest tokens by which the lengths of packed rows differ."""
 
 STEPS_PER_OCTAVE = 8
