@@ -30,6 +30,7 @@ def _run(arguments: list[str], root: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.bench
 def test_the_whole_of_it_on_a_tiny_model(tmp_path: Path, pytestconfig: pytest.Config) -> None:
     """If this fails, `make bench` fails, or its JSON, page, pictures and verdicts do not agree."""
     result, page, pictures = tmp_path / "result.json", tmp_path / "page.md", tmp_path / "pictures"

@@ -33,6 +33,7 @@ VERDICTS = {
 }
 
 
+@pytest.mark.bench
 def test_the_whole_of_it_on_a_tiny_model(tmp_path: Path, pytestconfig: pytest.Config) -> None:
     """If this fails, `make bench-service` fails, or its JSON, page and verdicts do not agree."""
     result, page = tmp_path / "result.json", tmp_path / "page.md"
