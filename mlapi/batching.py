@@ -1,6 +1,7 @@
 """Bounded admission, and batches of similar length fed to the engine as soon as it is free.
 
-There is no artificial wait: while the engine works on one batch, what arrives forms the next. The two lanes
+No timer holds a batch back: while the engine works on one, what arrives forms the next. Between two, the event
+loop does what it has to do already, so that its work does not slow the engine's threads down. The two lanes
 take turns, so that a single text waits for at most two batches behind any amount of bulk work: the one that
 is running and one of the other lane. Nothing that was cancelled, or is past its deadline, reaches the engine.
 """
@@ -31,6 +32,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_RETRY_AFTER = 30.0
+
+QUIET_TURNS = 4
+"""Turns of the event loop without another text in line after which all that had arrived is in line. It takes
+two from a readable socket to the handler, and the answers that were just given are written in the first."""
+
+CATCH_UP_SHARE = 0.1
+"""The most of a batch's time that the event loop may take before the next one starts."""
 
 
 class Batcher:
@@ -194,9 +202,28 @@ class Batcher:
                 self._wake.clear()
                 await self._wake.wait()
                 continue
-            await self._run_batch(batch)
+            seconds = await self._run_batch(batch)
+            if len(batch) > 1 or self._waiting_texts():
+                await self._catch_up(CATCH_UP_SHARE * seconds)
 
-    async def _run_batch(self, batch: list[Job]) -> None:
+    async def _catch_up(self, seconds: float) -> None:
+        """Let the event loop hand out answers and read what came, which joins the next batch (ADR 24).
+
+        The threads of an engine call wait for each other many times, so an event loop that takes a core from
+        one of them holds up all.
+        """
+        end = time.monotonic() + seconds
+        quiet, waiting = 0, self._waiting_texts()
+        while quiet < QUIET_TURNS and waiting < self._max_batch_texts and time.monotonic() < end:
+            await asyncio.sleep(0)
+            before, waiting = waiting, self._waiting_texts()
+            quiet = quiet + 1 if waiting == before else 0
+
+    def _waiting_texts(self) -> int:
+        return sum(line.texts for line in self._lines.values())
+
+    async def _run_batch(self, batch: list[Job]) -> float:
+        """Run a batch; return the seconds that the engine took, 0.0 if it failed."""
         run = BatchRun(started=time.monotonic())
         self._running = batch
         try:
@@ -209,6 +236,7 @@ class Batcher:
         else:
             self._note_run(batch, run.seconds)
         self._running = []
+        return run.seconds
 
     def _fail_batch(self, batch: list[Job], error: Exception) -> None:
         failure = (

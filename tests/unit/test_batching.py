@@ -39,6 +39,41 @@ async def test_jobs_that_wait_together_run_together() -> None:
         assert rig.observer.batches == [1, 5]
 
 
+async def _ask_again_at_once(rig: Rig, times: int) -> None:
+    for _ in range(times):
+        job = RecordingJob(10)
+        _submit(rig, job)
+        await job.wait()
+
+
+async def test_who_is_answered_and_asks_again_joins_the_next_batch() -> None:
+    """Clients would fall into two halves that take turns, in batches half as large and dearer for it."""
+    async with Rig() as rig:
+        rig.engine._seconds = 0.05
+        rig.engine.gate.clear()
+        first = asyncio.create_task(_ask_again_at_once(rig, 4))
+        await rig.engine_is_busy()
+        others = [asyncio.create_task(_ask_again_at_once(rig, 3)) for _ in range(4)]
+        await eventually(lambda: rig.batcher.waiting == 5)
+        rig.engine.gate.set()
+        await asyncio.gather(first, *others)
+        assert [len(batch) for batch in rig.engine.batches] == [1, 5, 5, 5]
+
+
+async def test_the_engine_does_not_wait_for_an_event_loop_that_always_has_more_to_do() -> None:
+    """A flood of texts would keep the engine idle for as long as it goes on."""
+    many = 1_000_000
+    async with Rig(max_batch_texts=many, max_batch_tokens=many, max_queue_texts=many) as rig:
+        rig.engine._seconds = 0.05
+        _submit(rig, RecordingJob(1), RecordingJob(1))
+        until = time.monotonic() + 5.0
+        while len(rig.engine.batches) < 4 and time.monotonic() < until:
+            _submit(rig, RecordingJob(1, deadline=until + 1e6))
+            time.sleep(0.0005)  # noqa: ASYNC251 - a turn of the event loop that takes long
+            await asyncio.sleep(0)
+        assert len(rig.engine.batches) == 4
+
+
 async def test_lanes_take_turns() -> None:
     """A single text would wait for a whole bulk request, or bulk work never get its turn."""
     async with Rig(max_batch_texts=4) as rig:
