@@ -26,8 +26,8 @@ sys.path.insert(0, str(REPOSITORY))  # a script finds its own folder alone
 
 from bench import container_load  # noqa: E402 - after the path is set
 from bench.container_memory import MemoryWatch  # noqa: E402
-from bench.engines import tables  # noqa: E402
 from bench.host import processor  # noqa: E402
+from bench.markdown import host_table, page_at, table  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -160,9 +160,9 @@ def report(image: str, everything: Sequence[Measured]) -> str:
     when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
     on = {"processor": processor(), "engine": engine, "model version": model, "date": when}
     parts = [
-        tables.table(("on", ""), on.items()),
-        tables.table(("layer", "MB"), ((name, f"{size:.1f}") for name, size in layers(image))),
-        tables.table(
+        host_table(on),
+        table(("layer", "MB"), ((name, f"{size:.1f}") for name, size in layers(image))),
+        table(
             ("CPUs", "docker run to ready, median, s", "range, s", "slowest probe under load, s", "failed"),
             (
                 (
@@ -175,7 +175,7 @@ def report(image: str, everything: Sequence[Measured]) -> str:
                 for one in everything
             ),
         ),
-        tables.table(
+        table(
             ("CPUs", "after", "answers", "working set, MB", "its peak so far, MB", "highest RSS, MB"),
             (
                 (
@@ -211,20 +211,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--memory", default="2g", help="limit, high enough to be out of the way")
     parser.add_argument("--markdown", type=Path, help="write the tables between this file's markers")
     options = parser.parse_args(arguments)
-    document = options.markdown.read_text(encoding="utf-8") if options.markdown else ""
-    if document:
-        tables.replaced(
-            document, "", begin=BEGIN, end=END
-        )  # hours later is too late to learn that it has no place
+    page = page_at(options.markdown, begin=BEGIN, end=END)
     everything: list[Measured] = []
     text = ""
     for cpus in options.cpus:
         everything.append(measure(options.image, cpus=cpus, starts=options.starts, memory=options.memory))
         text = report(options.image, everything)
-        if options.markdown:  # now, because the next quota may take half an hour
-            options.markdown.write_text(
-                tables.replaced(document, text, begin=BEGIN, end=END), encoding="utf-8"
-            )
+        if page:  # now, because the next quota may take half an hour
+            page.write(text)
     print(text)
 
 

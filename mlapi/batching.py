@@ -1,9 +1,9 @@
 """Bounded admission, and batches of similar length fed to the engine as soon as it is free.
 
-No timer holds a batch back: while the engine works on one, what arrives forms the next. Between two, the event
-loop does what it has to do already, so that its work does not slow the engine's threads down. The two lanes
-take turns, so that a single text waits for at most two batches behind any amount of bulk work: the one that
-is running and one of the other lane. Nothing that was cancelled, or is past its deadline, reaches the engine.
+No timer holds a batch back: while the engine works on one, what arrives forms the next. Between two, the
+event loop catches up, so that its work does not slow the engine's threads down. The two lanes take turns, so
+that a single text waits for at most two batches behind any amount of bulk work: the one that is running and
+one of the other lane. Nothing that was cancelled, or is past its deadline, reaches the engine.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ from bench.compare.points import points
 from bench.compare.results import Results
 from bench.compare.run import compare
 from bench.compare.verdicts import judge
-from bench.engines.tables import MarkerError, replaced
 from bench.load.messages import NoMessagesError, read_messages
+from bench.markdown import page_at
 from bench.model import SIZES
 from bench.peers.catalogue import PEERS
 from bench.prepare import prepare
@@ -40,7 +40,7 @@ INTERRUPTED = 130
 def main(arguments: list[str] | None = None) -> None:
     """Measure, print, and write what was asked for."""
     options = parse(arguments, description=(__doc__ or "").splitlines()[0])
-    document = _document(options.markdown)
+    page = page_at(options.markdown, begin=tables.BEGIN, end=tables.END)
     status = 0
     if options.report:
         results = _read(options.report)
@@ -58,10 +58,8 @@ def main(arguments: list[str] | None = None) -> None:
         _save(results, options.json)
     text = tables.report(results)
     print(text)
-    if options.markdown:
-        options.markdown.write_text(
-            replaced(document, text, begin=tables.BEGIN, end=tables.END), encoding="utf-8"
-        )
+    if page:
+        page.write(text)
     if options.plots:
         for path in plots.draw(results, options.plots):
             print(f"drew {path}", file=sys.stderr)
@@ -160,20 +158,6 @@ def _read(path: Path) -> Results:
         sys.exit(f"{path} cannot be read: {error.strerror}")
     except (ValueError, LookupError, TypeError):
         sys.exit(f"{path} is not what --json writes")
-
-
-def _document(path: Path | None) -> str:
-    """Read the document now, since later is too late to learn that it has no place for the tables."""
-    if path is None:
-        return ""
-    try:
-        document = path.read_text(encoding="utf-8")
-        replaced(document, "", begin=tables.BEGIN, end=tables.END)
-    except OSError as error:
-        sys.exit(f"{path} cannot be read: {error.strerror}; name a file with the markers to --markdown")
-    except MarkerError as error:
-        sys.exit(f"{path}: {error}")
-    return document
 
 
 if __name__ == "__main__":

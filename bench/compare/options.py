@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bench.compare.points import WORKLOADS
 from bench.model import SIZES
+from bench.options import positive
 from bench.peers.catalogue import PEERS
 
 SECONDS, QUICK_SECONDS = 3.0, 2.0
@@ -19,7 +20,7 @@ def parse(arguments: list[str] | None, *, description: str) -> argparse.Namespac
     parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS), help="by default all")
     parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=list(WORKLOADS))
     parser.add_argument("--texts", type=Path, help=".csv or .tsv with a column of messages, or one a line")
-    parser.add_argument("--rounds", type=_positive, help=f"by default {ROUNDS}")
+    parser.add_argument("--rounds", type=positive, help=f"by default {ROUNDS}")
     parser.add_argument("--seconds", type=float, help=f"length of a window, by default {SECONDS:g}")
     parser.add_argument("--quick", action="store_true", help="one round, fewer points, shorter windows")
     parser.add_argument("--size", choices=SIZES, default="full", help="of the model")
@@ -36,9 +37,3 @@ def parse(arguments: list[str] | None, *, description: str) -> argparse.Namespac
     if options.resume and not options.json:
         parser.error("--resume needs --json")
     return options
-
-
-def _positive(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise ValueError(text)
-    return number

@@ -22,8 +22,7 @@ from bench.compare.points import (
     plural,
 )
 from bench.compare.verdicts import PLAIN, PUBLISHED, published_speed_up
-from bench.engines.tables import table
-from bench.engines.verdicts import significant
+from bench.markdown import significant, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

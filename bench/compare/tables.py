@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 from bench.compare import sections
 from bench.compare.points import DISTINCT, LENGTHS, OPEN, WORKLOADS
 from bench.compare.verdicts import judge
-from bench.engines.tables import host_table, table
-from bench.engines.verdicts import significant
 from bench.load.result import OK
+from bench.markdown import host_table, significant, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,12 @@ from bench.engines.contenders import RIVALS
 from bench.engines.rounds import measure_memory, measure_speed
 from bench.engines.service import measure_service
 from bench.engines.verdicts import service_verdicts, speed_verdicts
+from bench.markdown import host_table, page_at
 from bench.model import SIZES
+from bench.options import positive
 from bench.prepare import prepare
 from bench.shapes import Shape
+from bench.verdict import verdict_table
 
 SHAPES = "1x16,1x32,1x128,8x32,32x32,32x128,1x512"
 
@@ -32,7 +34,7 @@ SHAPES = "1x16,1x32,1x128,8x32,32x32,32x128,1x512"
 def main(arguments: list[str] | None = None) -> None:
     """Measure, print, and write what was asked for."""
     options = _options(arguments)
-    document = _document(options.markdown)
+    page = page_at(options.markdown, begin=tables.BEGIN, end=tables.END)
     size = SIZES[options.size]
     directory, parameters = prepare(options.size, options.work, rivals=True)
     described = {"model": f"DistilBERT, {parameters:,} parameters, random", **host.describe(options.threads)}
@@ -50,8 +52,8 @@ def main(arguments: list[str] | None = None) -> None:
         resident_mb=costs.resident_mb,
     )
     parts = (
-        tables.host_table(described),
-        tables.verdict_table(verdicts),
+        host_table(described),
+        verdict_table(verdicts),
         tables.speed_table(speeds, memory),
         tables.service_table(costs),
     )
@@ -69,15 +71,15 @@ def main(arguments: list[str] | None = None) -> None:
             "verdicts": [asdict(verdict) | {"reached": verdict.reached} for verdict in verdicts],
         }
         options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    if options.markdown:
-        options.markdown.write_text(tables.replaced(document, text), encoding="utf-8")
+    if page:
+        page.write(text)
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=_positive, default=7, help="turns of each contender at each shape")
-    parser.add_argument("--threads", type=_positive, default=2, help="threads of one inference call")
-    parser.add_argument("--starts", type=_positive, default=5, help="starts of the service in each way")
+    parser.add_argument("--rounds", type=positive, default=7, help="turns of each contender at each shape")
+    parser.add_argument("--threads", type=positive, default=2, help="threads of one inference call")
+    parser.add_argument("--starts", type=positive, default=5, help="starts of the service in each way")
     parser.add_argument("--shapes", type=_shapes, default=_shapes(SHAPES), help=f"by default {SHAPES}")
     parser.add_argument("--size", choices=SIZES, default="full", help="of the model")
     parser.add_argument(
@@ -86,26 +88,6 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", type=Path, help="write all numbers to this file")
     parser.add_argument("--markdown", type=Path, help="write the tables between this file's markers")
     return parser.parse_args(arguments)
-
-
-def _document(path: Path | None) -> str:
-    """Read the document now, since hours later is too late to learn that it has no place for the tables."""
-    if path is None:
-        return ""
-    try:
-        document = path.read_text(encoding="utf-8")
-        tables.replaced(document, "")
-    except OSError as error:
-        sys.exit(f"{path} cannot be read: {error.strerror}; name a file with the markers to --markdown")
-    except tables.MarkerError as error:
-        sys.exit(f"{path}: {error}")
-    return document
-
-
-def _positive(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise ValueError(text)
-    return number
 
 
 def _shapes(text: str) -> list[Shape]:

@@ -5,39 +5,16 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING
 
-from bench.engines.verdicts import significant
+from bench.markdown import significant, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from bench.engines.rounds import Speed
     from bench.engines.service import ServiceCosts
-    from bench.engines.verdicts import Verdict
 
 BEGIN = "<!-- bench/engines: what it printed, do not edit -->"
 END = "<!-- bench/engines: end -->"
-
-
-class MarkerError(Exception):
-    """The document has no place for the tables."""
-
-
-def replaced(document: str, tables: str, *, begin: str = BEGIN, end: str = END) -> str:
-    """Return the document with these tables between the markers.
-
-    Raises:
-        MarkerError: The markers do not stand there once each, in their order.
-    """
-    before, _, rest = document.partition(begin)
-    _, _, after = rest.partition(end)
-    if document.count(begin) != 1 or document.count(end) != 1 or end in before:
-        raise MarkerError(f"there must be exactly one {begin!r} and after it one {end!r}")
-    return f"{before}{begin}\n\n{tables}\n\n{end}{after}"
-
-
-def host_table(host: Mapping[str, str]) -> str:
-    """Write what was measured on."""
-    return table(("on", ""), host.items())
 
 
 def speed_table(speeds: Mapping[str, Speed], memory: Mapping[str, tuple[float, float]]) -> str:
@@ -69,25 +46,5 @@ def service_table(costs: ServiceCosts) -> str:
     return table(("`mlapi serve`, openvino-int8", "median", "range"), rows)
 
 
-def verdict_table(verdicts: Sequence[Verdict]) -> str:
-    """Write targets against values."""
-    rows = (
-        (
-            verdict.what,
-            f"{significant(verdict.value)} {verdict.unit}",
-            f"{'≥' if verdict.unit == 'times' else '≤'} {verdict.target:g} {verdict.unit}",
-            "reached" if verdict.reached else "**not reached**",
-        )
-        for verdict in verdicts
-    )
-    return table(("target", "measured", "aimed at", ""), rows)
-
-
 def _spread(values: Sequence[float]) -> tuple[str, str]:
     return significant(statistics.median(values)), f"{significant(min(values))} to {significant(max(values))}"
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Write a table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -14,13 +14,13 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bench.engines.tables import table
 from bench.guard.margins import judge
 from bench.guard.measure import MODEL, Turns, measure
+from bench.markdown import table
 from bench.service.bench import spread
-from bench.service.report import verdict_table
 from bench.service.servers import mlapi
 from bench.signals import interrupt_when_told_to_stop
+from bench.verdict import verdict_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.service.verdicts import Verdict, ratio
+from bench.service.verdicts import ratio
+from bench.verdict import Verdict
 
 if TYPE_CHECKING:
     from bench.guard.measure import Turns

@@ -5,6 +5,8 @@ Where the documentation leaves a choice, the one was taken that was faster on tw
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bench.peers import wire
 from bench.peers.peer import Peer
 
@@ -66,17 +68,13 @@ LITSERVE_TORCH = Peer(
     source="https://lightning.ai/docs/litserve/features/batching",
 )
 
-LITSERVE_OPENVINO = Peer(
+LITSERVE_OPENVINO = replace(
+    LITSERVE_TORCH,
     name="litserve-openvino",
     title="LitServe with batching, our OpenVINO model",
     engine="openvino int8",
-    environment="litserve",
-    program="litserve_api",
     options=("--engine", "openvino", "--batch-timeout-s", "0", "--fast-queue"),
-    request=wire.text_request,
-    scores=wire.all_labels,
     configuration=(*LITSERVE, OPENVINO),
-    source="https://lightning.ai/docs/litserve/features/batching",
 )
 
 MOSEC_OPENVINO = Peer(
@@ -89,8 +87,8 @@ MOSEC_OPENVINO = Peer(
     request=wire.text_request,
     scores=wire.all_labels,
     configuration=(
-        "append_worker(num=1, max_batch_size=32, max_wait_time=1), the shortest, faster than ",
-        "32 as in its own DistilBERT example; tokenising is in the same worker, since there are two cores",
+        "append_worker(num=1, max_batch_size=32, max_wait_time=1): 32 texts as in its own DistilBERT example",
+        "a wait of 1 ms is the shortest; tokenising is in the same worker, since there are two cores",
         OPENVINO,
     ),
     source="https://mosecorg.github.io/mosec/examples/pytorch.html",
@@ -119,25 +117,18 @@ INFINITY_TORCH = Peer(
     environ={"INFINITY_ANONYMOUS_USAGE_STATS": "0"},
 )
 
-INFINITY_ONNX = Peer(
+INFINITY_ONNX = replace(
+    INFINITY_TORCH,
     name="infinity-onnx",
     title="infinity_emb, ONNX Runtime",
     engine="onnx fp32",
-    environment="infinity",
-    program="infinity",
     options=("--engine", "optimum", "--batch-size", "32", "--no-model-warmup"),
-    request=wire.infinity_request,
-    scores=wire.infinity_scores,
-    bulk=wire.infinity_requests,
-    bulk_scores=wire.infinity_bulk_scores,
     configuration=(
         INFINITY,
         "--engine optimum, recommended for CPUs: it optimises onnx/model.onnx for ONNX Runtime at its start",
         NO_WARMUP + ", which this engine does not cut",
         "its classifier gives a batch to the pipeline without a batch size, so texts are computed one by one",
     ),
-    source="https://michaelfeil.github.io/infinity/latest/cli_v2/",
-    environ={"INFINITY_ANONYMOUS_USAGE_STATS": "0"},
     truncates=False,
 )
 

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import host
-from bench.engines import tables
 from bench.load.messages import NoMessagesError, read_messages
+from bench.markdown import page_at
 from bench.model import SIZES
+from bench.options import positive, positive_seconds
 from bench.prepare import prepare
 from bench.service import (
     bulk,
@@ -55,7 +56,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], Result]] = {
 def main(arguments: list[str] | None = None) -> None:
     """Measure, print, and write what was asked for; after each measurement, because all take an hour."""
     options = _options(arguments)
-    document = _document(options.markdown)
+    page = page_at(options.markdown, begin=report.BEGIN, end=report.END)
     _check_texts(options.texts)
     directory, parameters = prepare(options.size, options.work, rivals=False)
     bench = Bench(
@@ -78,9 +79,8 @@ def main(arguments: list[str] | None = None) -> None:
         results[name] = MEASUREMENTS[name](bench)
         say(f"  {name} took {time.monotonic() - started:.0f} s")
         text = report.markdown(described, list(results.values()))
-        if options.markdown:
-            page = tables.replaced(document, text, begin=report.BEGIN, end=report.END)
-            options.markdown.write_text(page, encoding="utf-8")
+        if page:
+            page.write(text)
         if options.json:
             content = report.as_json(described, results)
             options.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
@@ -91,11 +91,11 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     names = ", ".join(MEASUREMENTS)
     parser.add_argument("--only", type=_names, default=list(MEASUREMENTS), help=f"some of {names}")
-    parser.add_argument("--rounds", type=_positive, default=3, help="turns of each contender")
-    parser.add_argument("--seconds", type=_seconds, default=10.0, help="of one turn of load")
-    parser.add_argument("--seed-seconds", type=_seconds, default=300.0, help="of the seed traffic")
+    parser.add_argument("--rounds", type=positive, default=3, help="turns of each contender")
+    parser.add_argument("--seconds", type=positive_seconds, default=10.0, help="of one turn of load")
+    parser.add_argument("--seed-seconds", type=positive_seconds, default=300.0, help="of the seed traffic")
     parser.add_argument(
-        "--threads", type=_positive, default=choose_threads(None).count, help="of one inference call"
+        "--threads", type=positive, default=choose_threads(None).count, help="of one inference call"
     )
     parser.add_argument("--size", choices=SIZES, default="full", help="of the model")
     parser.add_argument("--work", type=Path, default=Path("build/bench"), help="where the model is kept")
@@ -103,20 +103,6 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", type=Path, help="write all numbers to this file")
     parser.add_argument("--markdown", type=Path, help="write the tables between this file's markers")
     return parser.parse_args(arguments)
-
-
-def _document(path: Path | None) -> str:
-    """Read the document now, since an hour later is too late to learn that it has no place for the tables."""
-    if path is None:
-        return ""
-    try:
-        document = path.read_text(encoding="utf-8")
-        tables.replaced(document, "", begin=report.BEGIN, end=report.END)
-    except OSError as error:
-        sys.exit(f"{path} cannot be read: {error.strerror}; name a file with the markers to --markdown")
-    except tables.MarkerError as error:
-        sys.exit(f"{path}: {error}")
-    return document
 
 
 def _check_texts(path: Path | None) -> None:
@@ -135,18 +121,6 @@ def _names(text: str) -> list[str]:
             f"{', '.join(sorted(unknown))}: choose from {', '.join(MEASUREMENTS)}"
         )
     return [name for name in MEASUREMENTS if name in names]
-
-
-def _positive(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise ValueError(text)
-    return number
-
-
-def _seconds(text: str) -> float:
-    if not 0 < (number := float(text)) < float("inf"):
-        raise ValueError(text)
-    return number
 
 
 if __name__ == "__main__":

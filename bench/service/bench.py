@@ -7,8 +7,8 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bench.engines.verdicts import significant
 from bench.load.usage import memory_mb
+from bench.markdown import significant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bench.load.result import Load
     from bench.model import Size
     from bench.service.servers import Server
-    from bench.service.verdicts import Verdict
+    from bench.verdict import Verdict
 
 Turn = TypeVar("Turn")
 

@@ -6,7 +6,7 @@ import http.client
 import time
 from typing import TYPE_CHECKING
 
-from bench.engines.tables import table
+from bench.markdown import table
 from bench.service import verdicts
 from bench.service.bench import Result, interleaved, say, spread
 from bench.service.engine import make_engine, sorted_batches, token_ids

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.engines.tables import table
+from bench.markdown import table
 from bench.service import verdicts
 from bench.service.bench import Result, column, flat, interleaved, spread
 from bench.service.servers import mlapi, module

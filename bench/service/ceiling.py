@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING
 
-from bench.engines.tables import table
+from bench.markdown import table
 from bench.service.bench import Result, flat, interleaved, spread
 from bench.service.engine import make_engine
 from bench.service.gemm import gemms, make_gemm

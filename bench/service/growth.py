@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bench.engines.tables import table
 from bench.load.usage import memory_mb
+from bench.markdown import table
 from bench.service.bench import Result, column, flat, interleaved, spread
 from bench.service.bulk import ask
 from bench.service.servers import mlapi

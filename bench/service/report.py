@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bench.engines.tables import table
-from bench.engines.verdicts import significant
+from bench.markdown import host_table
+from bench.verdict import verdict_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bench.service.bench import Result
-    from bench.service.verdicts import Verdict
 
 BEGIN = "<!-- bench/service: what it printed, do not edit -->"
 END = "<!-- bench/service: end -->"
@@ -20,28 +19,12 @@ END = "<!-- bench/service: end -->"
 def markdown(described: Mapping[str, str], results: Sequence[Result]) -> str:
     """Write what was measured on, all verdicts, and then each measurement's tables under its title."""
     verdicts = [verdict for result in results for verdict in result.verdicts]
-    parts = [table(("on", ""), described.items())]
+    parts = [host_table(described)]
     if verdicts:
         parts.append(verdict_table(verdicts))
     for result in results:
         parts += [f"**{result.title[0].upper()}{result.title[1:]}**", *result.tables]
     return "\n\n".join(parts)
-
-
-def verdict_table(verdicts: Sequence[Verdict]) -> str:
-    """Write targets against values."""
-    return table(
-        ("target", "measured", "aimed at", ""),
-        (
-            (
-                verdict.what,
-                f"{significant(verdict.value)} {verdict.unit}",
-                f"{verdict.bound} {verdict.target:g} {verdict.unit}",
-                "reached" if verdict.reached else "**not reached**",
-            )
-            for verdict in verdicts
-        ),
-    )
 
 
 def as_json(described: Mapping[str, str], results: Mapping[str, Result]) -> dict[str, Any]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.engines.tables import table
-from bench.engines.verdicts import significant
+from bench.markdown import significant, table
 from bench.service import verdicts
 from bench.service.bench import Result, flat
 from bench.service.servers import mlapi

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
+
+from bench.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,36 +30,6 @@ OPEN_TAIL = 6.0
 
 SEED_P95_S = 1.5
 """Most that the 95th percentile of long texts at a fixed rate should be, in seconds."""
-
-Bound = Literal["≥", "≤", "="]
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """One measured value against its target.
-
-    Attributes:
-        what: For people.
-        value: As measured.
-        bound: On which side of the target the value should be.
-        target: In the value's unit.
-        unit: For people.
-    """
-
-    what: str
-    value: float
-    bound: Bound
-    target: float
-    unit: str
-
-    @property
-    def reached(self) -> bool:
-        """Whether the value is as good as its target; NaN never is."""
-        if self.bound == "≥":
-            return self.value >= self.target
-        if self.bound == "≤":
-            return self.value <= self.target
-        return self.value == self.target
 
 
 def ratio(of: Sequence[float], to: Sequence[float]) -> float:

@@ -60,6 +60,15 @@ def unpadded(model: Any) -> Any | None:
     return unpad(model, import_openvino())
 
 
+def check_same_bits(model: Any, *, vocabulary: int, longest: int) -> None:
+    """Assert that a model is changed, and gives the same logits as before; `batches` has the arguments."""
+    changed = unpadded(model)
+    assert changed is not None
+    before, after = Runner(model), Runner(changed)
+    for batch in batches(vocabulary=vocabulary, longest=longest):
+        np.testing.assert_array_equal(after.logits(batch), before.logits(batch))
+
+
 def batches(*, vocabulary: int, longest: int, count: int = 8, lowest: int = 1) -> list[list[list[int]]]:
     """Draw batches: a long text alone, a short one alone, then 1 to 17 texts, sometimes of a single length.
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -11,6 +9,7 @@ import pytest
 
 from bench.compare import plots, tables
 from bench.compare.points import WORKLOADS, points
+from tests.support.bench_command import run_bench, run_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,31 +19,20 @@ pytestmark = pytest.mark.torch
 PNG = b"\x89PNG"
 
 
-def _run(arguments: list[str], root: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "bench.compare", *arguments],
-        cwd=root,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 @pytest.mark.bench
 def test_the_whole_of_it_on_a_tiny_model(tmp_path: Path, pytestconfig: pytest.Config) -> None:
     """If this fails, `make bench` fails, or its JSON, page, pictures and verdicts do not agree."""
-    result, page, pictures = tmp_path / "result.json", tmp_path / "page.md", tmp_path / "pictures"
-    page.write_text(f"# Peers\n\n{tables.BEGIN}\n{tables.END}\n", encoding="utf-8")
-    messages = tmp_path / "messages.txt"
+    pictures, messages = tmp_path / "pictures", tmp_path / "messages.txt"
     messages.write_text("\n".join(f"Message {n}: was it good, number {n * n}?" for n in range(5000)), "utf-8")
-    arguments = ["--size", "tiny", "--quick", "--seconds", "0.4", "--work", str(tmp_path / "work")]
-    arguments += ["--peers", "plain", "--python", sys.executable, "--texts", str(messages)]
-    done = _run(
-        [*arguments, "--json", str(result), "--markdown", str(page), "--plots", str(pictures)],
-        pytestconfig.rootpath,
+    arguments = ["--quick", "--seconds", "0.4", "--peers", "plain", "--python", sys.executable]
+    arguments += ["--texts", str(messages)]
+    content, printed = run_whole(
+        "bench.compare",
+        [*arguments, "--plots", str(pictures)],
+        root=pytestconfig.rootpath,
+        folder=tmp_path,
+        markers=(tables.BEGIN, tables.END),
     )
-    assert done.returncode == 0, done.stderr
-    content = json.loads(result.read_text(encoding="utf-8"))
     assert content["failures"] == []
     assert [run["contestant"] for run in content["runs"]] == ["mlapi", "plain"]
     assert all(run["ready_s"] > 0 and run["memory_mb"] > 1 for run in content["runs"])
@@ -68,9 +56,8 @@ def test_the_whole_of_it_on_a_tiny_model(tmp_path: Path, pytestconfig: pytest.Co
     )
     assert (whole["sent"], whole["texts"]) == (1, 1000)
 
-    assert done.stdout.strip() in page.read_text(encoding="utf-8")
     for verdict in content["verdicts"]:
-        assert f"| {verdict['what']} |" in done.stdout
+        assert f"| {verdict['what']} |" in printed
     at = {
         (each["contestant"], each["point"]["clients"]): each
         for each in content["windows"]
@@ -83,10 +70,12 @@ def test_the_whole_of_it_on_a_tiny_model(tmp_path: Path, pytestconfig: pytest.Co
     assert set(drawn) == {plots.THROUGHPUT, plots.LATENCY, plots.RATE}
     assert all(data.startswith(PNG) and len(data) > 10_000 for data in drawn.values())
 
-    again = _run([*arguments, "--json", str(result), "--resume"], pytestconfig.rootpath)
-    assert again.stdout == done.stdout  # nothing was left to measure
-    later = _run(["--report", str(result)], pytestconfig.rootpath)
-    assert later.stdout == done.stdout
-    other = _run([*arguments, "--seconds", "9", "--json", str(result), "--resume"], pytestconfig.rootpath)
+    root, result = pytestconfig.rootpath, str(tmp_path / "result.json")
+    arguments += ["--size", "tiny", "--work", str(tmp_path / "work"), "--json", result, "--resume"]
+    again = run_bench("bench.compare", arguments, root=root)
+    assert again.stdout == printed  # nothing was left to measure
+    later = run_bench("bench.compare", ["--report", result], root=root)
+    assert later.stdout == printed
+    other = run_bench("bench.compare", [*arguments, "--seconds", "9"], root=root)
     assert other.returncode == 1
     assert "'seconds': 0.4" in other.stderr

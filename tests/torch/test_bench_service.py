@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +12,7 @@ from bench.guard.measure import MODEL, Turns, measure
 from bench.service.__main__ import MEASUREMENTS
 from bench.service.report import BEGIN, END
 from bench.service.servers import module
+from tests.support.bench_command import run_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,25 +34,19 @@ VERDICTS = {
 @pytest.mark.bench
 def test_the_whole_of_it_on_a_tiny_model(tmp_path: Path, pytestconfig: pytest.Config) -> None:
     """If this fails, `make bench-service` fails, or its JSON, page and verdicts do not agree."""
-    result, page = tmp_path / "result.json", tmp_path / "page.md"
-    page.write_text(f"# Service\n\n{BEGIN}\n{END}\n", encoding="utf-8")
-    command = [sys.executable, "-m", "bench.service", "--size", "tiny", "--rounds", "1", "--threads", "1"]
-    command += ["--only", ",".join(name for name in MEASUREMENTS if name != "growth")]  # two dozen starts
-    command += ["--seconds", "0.3", "--seed-seconds", "1", "--work", str(tmp_path / "work")]
-    done = subprocess.run(
-        [*command, "--json", str(result), "--markdown", str(page)],
-        cwd=pytestconfig.rootpath,
-        capture_output=True,
-        text=True,
-        check=False,
+    only = ",".join(name for name in MEASUREMENTS if name != "growth")  # two dozen starts
+    content, printed = run_whole(
+        "bench.service",
+        ["--rounds", "1", "--threads", "1", "--only", only, "--seconds", "0.3", "--seed-seconds", "1"],
+        root=pytestconfig.rootpath,
+        folder=tmp_path,
+        markers=(BEGIN, END),
     )
-    assert done.returncode == 0, done.stderr
-    measurements = json.loads(result.read_text(encoding="utf-8"))["measurements"]
+    measurements = content["measurements"]
     assert {name: len(each["verdicts"]) for name, each in measurements.items()} == VERDICTS
     for each in measurements.values():
         for verdict in each["verdicts"]:
-            assert f"| {verdict['what']} |" in done.stdout
-    assert done.stdout.strip() in page.read_text(encoding="utf-8")
+            assert f"| {verdict['what']} |" in printed
 
     (cached,) = measurements["cached"]["verdicts"]
     turns = measurements["cached"]["numbers"]

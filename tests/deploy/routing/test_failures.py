@@ -47,15 +47,20 @@ def _predict(client: httpx.Client, text: str = "a film") -> httpx.Response:
 
 
 def test_a_refused_connection_is_tried_elsewhere(tmp_path: Path) -> None:
-    """Each pod that ends would cost the requests that are routed to it in its last second."""
+    """Each pod that ends would cost the requests that are routed to it in its last second.
+
+    Envoy draws another pod by lot, six times at most, and of two pods may draw the dead one each time: one
+    retry in 64. Without retries FAILURES requests would be lost before the dead pod is ejected.
+    """
     with Pod() as pod, refusing_port() as dead:
         with Envoy(bootstrap(production(), {"mlapi": [dead, pod.port]}), tmp_path) as envoy:
             client = envoy.client(SHARED, NAME)
-            assert {_predict(client, f"text {number}").status_code for number in range(20)} == {200}
+            statuses = [_predict(client, f"text {number}").status_code for number in range(20)]
             stats = envoy.stats(API)
+        assert statuses.count(200) >= 20 - FAILURES // 2
         assert stats["upstream_cx_connect_fail"] > 0
-        assert stats["upstream_rq_retry_success"] == stats["upstream_rq_retry"] > 0
-        assert pod.answered(200) == 20
+        assert stats["upstream_rq_retry_success"] > 0
+        assert pod.answered(200) == statuses.count(200)
 
 
 def test_a_request_that_a_pod_has_seen_is_not_repeated(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from bench.load.result import Load
 from bench.service import report
 from bench.service.bench import Result, flat, interleaved, server_ms, spread
-from bench.service.verdicts import Verdict
+from bench.verdict import Verdict
 
 
 def test_turns_change_their_order_from_round_to_round() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.service import verdicts
-from bench.service.verdicts import Verdict
+from bench.verdict import Verdict
 
 
 @pytest.mark.parametrize(
