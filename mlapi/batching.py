@@ -38,11 +38,19 @@ QUIET_TURNS = 4
 two from a readable socket to the handler, and the answers that were just given are written in the first."""
 
 CATCH_UP_SHARE = 0.1
-"""The most of a batch's time that the event loop may take before the next one starts."""
+"""Share of a batch's time after which the event loop gets no further turn before the next batch."""
+
+LOOKUP_PAUSE_S = 0.0002
+"""How long a turn waits while nothing but lookups in a far cache is missing."""
 
 
 class Batcher:
-    """The line in front of one engine."""
+    """The line in front of one engine.
+
+    Attributes:
+        coming: Interactive requests that ask the cache and may have texts for the line. Whoever asks counts
+            them.
+    """
 
     def __init__(
         self,
@@ -76,6 +84,7 @@ class Batcher:
         self._wake = asyncio.Event()
         self._room: deque[asyncio.Future[None]] = deque()
         self._speed = EngineSpeed()
+        self.coming = 0
         self._draining = False
         self._closed = False
         self._pump: asyncio.Task[None] | None = None
@@ -214,10 +223,23 @@ class Batcher:
         """
         end = time.monotonic() + seconds
         quiet, waiting = 0, self._waiting_texts()
-        while quiet < QUIET_TURNS and waiting < self._max_batch_texts and time.monotonic() < end:
-            await asyncio.sleep(0)
+        while (quiet < QUIET_TURNS or self._on_their_way()) and not self._next_is_full():
+            if time.monotonic() >= end:
+                return
+            await asyncio.sleep(0 if quiet < QUIET_TURNS else LOOKUP_PAUSE_S)
             before, waiting = waiting, self._waiting_texts()
             quiet = quiet + 1 if waiting == before else 0
+
+    def _on_their_way(self) -> int:
+        """Return how many interactive requests or texts are being looked up or tokenised."""
+        return self.coming + self._lines[Lane.INTERACTIVE].reserved
+
+    def _next_is_full(self) -> bool:
+        """Tell whether the lane that is next has enough for a batch."""
+        line = next((self._lines[lane] for lane in self._turns() if self._lines[lane].texts), None)
+        return line is not None and (
+            line.texts >= self._max_batch_texts or line.tokens >= self._max_batch_tokens
+        )
 
     def _waiting_texts(self) -> int:
         return sum(line.texts for line in self._lines.values())
@@ -233,6 +255,7 @@ class Batcher:
                 job.resolve(probabilities, run)
         except Exception as error:  # noqa: BLE001 - the line must go on whatever one batch did
             self._fail_batch(batch, error)
+            run.seconds = 0.0
         else:
             self._note_run(batch, run.seconds)
         self._running = []
@@ -250,8 +273,7 @@ class Batcher:
 
     def _next_batch(self) -> list[Job]:
         """Take a batch from the lane whose turn it is, without jobs that are past their deadline."""
-        other = Lane.BULK if self._last_lane is Lane.INTERACTIVE else Lane.INTERACTIVE
-        for lane in (other, self._last_lane):
+        for lane in self._turns():
             line = self._lines[lane]
             while batch := line.take(max_tokens=self._max_batch_tokens, max_texts=self._max_batch_texts):
                 live = self._drop_expired(batch)
@@ -261,6 +283,11 @@ class Batcher:
                     self._last_lane = lane
                     return live
         return []
+
+    def _turns(self) -> tuple[Lane, Lane]:
+        """Return the lanes, the one whose turn it is first."""
+        other = Lane.BULK if self._last_lane is Lane.INTERACTIVE else Lane.INTERACTIVE
+        return other, self._last_lane
 
     def _drop_expired(self, batch: list[Job]) -> list[Job]:
         now = time.monotonic()

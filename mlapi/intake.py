@@ -1,7 +1,7 @@
 """From texts that nobody has computed yet to jobs in the batcher's lines: one flight per text.
 
 A request boards a window of texts at a time. Texts that are on their way already are joined; the others take
-off: they are admitted, tokenised in their lane's own thread, and queued.
+off: they are admitted, tokenised (a sentence at once, all else in their lane's own thread), and queued.
 """
 
 from __future__ import annotations
@@ -65,8 +65,9 @@ class Intake:
             encode: Turns texts into what the engine takes; called in one thread per lane.
             batcher: Takes what is encoded.
             cache: Gets every answer.
-            inline_chars: Characters of an interactive window up to which `encode` is called at once instead,
-                on the event loop.
+            inline_chars: Characters up to which `encode` is called at once instead, on the event loop, for a
+                single interactive text. For several the tokeniser takes threads of its own, which the event
+                loop would wait for.
         """
         self._inline_chars = inline_chars
         self._encode = encode
@@ -144,11 +145,14 @@ class Intake:
         Queueing is a callback rather than the requester's own code: when that request is cancelled, others
         may wait for the same texts.
         """
-        if lane is Lane.INTERACTIVE and sum(len(flight.text) for flight in flights) <= self._inline_chars:
+        if lane is Lane.INTERACTIVE and len(flights) == 1 and len(flights[0].text) <= self._inline_chars:
             try:
                 encoded = self._encode_wanted(flights)
-            except Exception as error:  # noqa: BLE001 - as in the thread, whatever it is
+            except BaseException as error:
+                # As in the thread, whatever it is: a native library's panic is no Exception.
                 self._tokenizer_failed(flights, error)
+                if isinstance(error, KeyboardInterrupt | SystemExit):
+                    raise
             else:
                 self._submit(flights, encoded)
             return

@@ -30,6 +30,8 @@ from mlapi.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from starlette.types import Scope
+
     from mlapi.classifier import Classifier
     from mlapi.ports import Cache
 
@@ -103,11 +105,16 @@ def create_app(
         # Asking for metrics is no request of the service's: it is not counted.
         Instrumentator(registry=metrics.registry).expose(app, endpoint=METRICS_PATH, include_in_schema=False)
     handlers = Handlers(app.routes)
+
+    def handler_of(scope: Scope) -> str | None:
+        name = handlers.name(scope)
+        return None if name == METRICS_PATH else name
+
     app.add_middleware(
         RequestContext,
         access_log=settings.access_log,
         observer=HttpMetrics(metrics.registry, buckets=HTTP_SECONDS),
-        handler_of=lambda scope: None if scope["path"] == METRICS_PATH else handlers.name(scope),
+        handler_of=handler_of,
     )
     return app
 

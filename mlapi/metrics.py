@@ -50,7 +50,11 @@ class Metrics:
         self._tokens = Counter(
             "mlapi_tokens", "Tokens run by the engine, without padding.", registry=registry
         )
-        self._padding = Counter("mlapi_padding_tokens", "Padding run by the engine.", registry=registry)
+        self._padding = Counter(
+            "mlapi_padding_tokens",
+            "Places of batches (texts times the longest) without a token; the engine may leave them out.",
+            registry=registry,
+        )
         self._failures = Counter("mlapi_batch_failures", "Engine calls that failed.", registry=registry)
         self._refused = Counter(
             "mlapi_refused",

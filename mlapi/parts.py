@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 INLINE_CHARS = 1_000
-"""Characters that are tokenised on the event loop: that takes less than a millisecond, and for a sentence
-less than handing it to a thread and back."""
+"""Characters of a single text that are tokenised on the event loop: that takes less than a millisecond, and
+for a sentence less than handing it to a thread and back."""
 
 LEFTOVER_S = 2.0
 """Seconds for an engine call whose requests have ended: the server has waited for requests before this."""

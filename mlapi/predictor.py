@@ -39,11 +39,11 @@ class Predictor:
         """Join the parts.
 
         Args:
-            classifier: Encodes texts, in threads of this predictor.
+            classifier: Encodes texts, in threads of this predictor or on the event loop.
             cache: Where answers are kept.
             batcher: Runs what has to be computed.
             window: Texts of one request that are tokenised and queued together.
-            inline_chars: Characters of a small request up to which it is tokenised on the event loop.
+            inline_chars: Characters up to which a text that comes alone is tokenised on the event loop.
         """
         self.info: ModelInfo = classifier.info
         self._cache = cache
@@ -119,7 +119,7 @@ class Predictor:
     async def _answer(self, texts: Sequence[str], work: _Work) -> Outcome:
         wanted = await self._keys(texts)
         started = time.monotonic()
-        stored = await self._cache.get_many(list(wanted.values()))
+        stored = await self._look_up(list(wanted.values()), work.lane)
         looked_up = time.monotonic() - started
         missing: list[tuple[str, CacheKey]] = []
         for (text, key), value in zip(wanted.items(), stored, strict=True):
@@ -138,6 +138,15 @@ class Predictor:
             coalesced=len(texts) - hits - work.created,
             timings=work.timings(cache=looked_up),
         )
+
+    async def _look_up(self, keys: list[CacheKey], lane: Lane) -> list[bytes | None]:
+        if lane is not Lane.INTERACTIVE:
+            return await self._cache.get_many(keys)
+        self._batcher.coming += 1
+        try:
+            return await self._cache.get_many(keys)
+        finally:
+            self._batcher.coming -= 1
 
     async def _keys(self, texts: Sequence[str]) -> dict[str, CacheKey]:
         """Return the distinct texts, in order, with their keys."""

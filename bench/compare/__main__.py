@@ -2,9 +2,10 @@
 
     make bench ARGS='--texts messages.csv --json build/bench/compare.json --markdown docs/performance.md'
 
-Makes a DistilBERT with random weights and the peers' environments once, under --work; then starts each server
-in turn on two cores, which it shares with the load generator, warms it and loads it, round by round. What was
-measured is kept when it is broken off. Status 0 whether or not the targets were reached. Linux only.
+Makes a DistilBERT with random weights and the peers' environments once, under --work; then, round by round,
+starts and warms all servers on two cores, which they share with the load generator, and loads one after the
+other at each point while the rest is stopped. What was measured is kept when it is broken off. Status 0
+whether or not the targets were reached. Linux only.
 """
 
 from __future__ import annotations
@@ -82,7 +83,6 @@ def _begin(
         if results.options != asked:
             sys.exit(f"{options.json} was measured with {results.options}, not with {asked}")
         results.drop_unfinished()
-        results.failures.clear()  # what failed is tried again
         return results
     described = host.describe(CORES)
     del described["threads of an engine"]  # each contestant has its own
@@ -91,7 +91,7 @@ def _begin(
             "model": f"DistilBERT, {parameters:,} parameters, random",
             **described,
             "CPUs used": f"{', '.join(map(str, cores))}: by the server and the load generator together",
-            "rounds": f"up to {options.rounds}, interleaved; windows of {options.seconds:g} s",
+            "rounds": f"up to {options.rounds}; all in turn at each point; windows of {options.seconds:g} s",
             "messages": _described(options.texts, messages),
         },
         options=asked,

@@ -1,4 +1,4 @@
-"""One contestant in one round: warmed, then measured at every point."""
+"""One contestant in one round: warmed, then measured at one point after another."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.load.texts import requests
 from bench.load.usage import memory_mb, processes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from bench.compare.material import Material
     from bench.compare.points import Point
@@ -25,6 +25,9 @@ WARM_UP_TEXTS = 2 * MANY
 WARMUP_S = 1.0
 LENGTHS_SHARE = 0.5
 """With one client and texts of one length a shorter window tells as much."""
+
+NEVER_SENT_BEFORE = frozenset({DISTINCT, OPEN, LENGTHS})
+"""Workloads of which no text may come from a cache."""
 
 BULK_TIMEOUT_S = 600.0
 BULK_WINDOWS = 3.5
@@ -54,6 +57,7 @@ class Drive:
         self._number = number
         self._seconds = seconds
         self._filled = False
+        self._saturated_at: float | None = None
         self._texts_per_s = 0.0  # of distinct texts from many clients, once that is known
 
     def warm_up(self) -> None:
@@ -67,30 +71,37 @@ class Drive:
         load = self._until_answered(texts[len(TOKENS) :], clients=MANY)
         self._texts_per_s = load.texts_per_s
 
-    def measure(self, points: Sequence[Point], *, failed: Callable[[Point, str], None]) -> Iterable[Window]:
-        """Measure at one point after another, and give each window when it is over.
+    def measure(self, point: Point, *, failed: Callable[[Point, str], None]) -> Window | None:
+        """Measure at one point.
 
         Args:
-            points: In this order. After a rate that was too much, higher ones are left out.
-            failed: Told of each point where nothing could be measured, with the reason.
+            point: After a rate that was too much, higher ones are left out.
+            failed: Told with the reason when nothing could be measured.
+
+        Returns:
+            What was measured, or None.
+
+        Raises:
+            ProcessLookupError: The server has ended.
         """
-        saturated_at: float | None = None
-        for point in points:
-            if saturated_at is not None and point.rate > saturated_at:
-                continue
-            try:
-                load = self._load(point)
-            except LoadError as error:
-                failed(point, str(error))
-                processes(self._server.pid)  # if it has ended, so has this round
-                continue
-            window = summed_up(load, contestant=self._peer.name, number=self._number, point=point)
-            _say(window)
-            if point.workload == DISTINCT and point.clients == MANY:
-                self._texts_per_s = load.texts_per_s
-            if point.workload == OPEN and not keeps_up(window):
-                saturated_at = point.rate
-            yield window
+        if self._saturated_at is not None and point.rate > self._saturated_at:
+            return None
+        try:
+            load = self._load(point)
+        except LoadError as error:
+            failed(point, str(error))
+            processes(self._server.pid)  # if it has ended, so has this round
+            return None
+        if point.workload in NEVER_SENT_BEFORE and load.hits:
+            failed(point, f"{load.hits} of {load.texts} texts that were never sent before came from a cache")
+            return None
+        window = summed_up(load, contestant=self._peer.name, number=self._number, point=point)
+        _say(window)
+        if point.workload == DISTINCT and point.clients == MANY:
+            self._texts_per_s = load.texts_per_s
+        if point.workload == OPEN and not keeps_up(window):
+            self._saturated_at = point.rate
+        return window
 
     def memory_mb(self) -> float:
         """Return the memory of the server's processes now, in MB (10^6 bytes)."""
@@ -153,7 +164,7 @@ def keeps_up(window: Window) -> bool:
 
 def _say(window: Window) -> None:
     print(
-        f"  {window.point}: {window.texts_per_s:.1f} texts/s, median {window.latency(50):.1f} ms, "
+        f"  {window.contestant:<17} {window.texts_per_s:7.1f} texts/s, median {window.latency(50):.1f} ms, "
         f"p99 {window.latency(99):.1f} ms" + (f", {window.failed} failed" if window.failed else ""),
         file=sys.stderr,
         flush=True,

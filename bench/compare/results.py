@@ -78,8 +78,9 @@ class Results:
         return [each["name"] for each in self.contestants if each["name"] in measured]
 
     def drop_unfinished(self) -> None:
-        """Forget windows of rounds that did not come to their end, so that those are measured anew."""
+        """Forget what is known of rounds that did not come to their end, so that those are measured anew."""
         self.windows = [each for each in self.windows if self.has(each.contestant, each.round)]
+        self.failures = [each for each in self.failures if self.has(each.contestant, each.round)]
 
     def save(self, path: Path, more: Mapping[str, Any]) -> None:
         """Write it as JSON; a reader never sees half a file.

@@ -16,8 +16,9 @@ LITSERVE = (
     "LitServer(accelerator='cpu', workers_per_device=1, fast_queue=True, timeout=120), one API server",
 )
 OPENVINO = (
-    "our onnx/model.int8.onnx with the service's own options: PERFORMANCE_HINT=LATENCY, NUM_STREAMS=1, "
-    "INFERENCE_NUM_THREADS=cores, ENABLE_CPU_PINNING=no, INFERENCE_PRECISION_HINT=f32; tokenizers"
+    "our onnx/model.int8.onnx as it lies there, without what the service makes of it at its start (ADR 22), "
+    "and with the service's options: PERFORMANCE_HINT=LATENCY, NUM_STREAMS=1, INFERENCE_NUM_THREADS=cores, "
+    "ENABLE_CPU_PINNING=no, INFERENCE_PRECISION_HINT=f32; caches of kernels as large as they come; tokenizers"
 )
 TORCH = "torch.set_num_threads(cores), torch.inference_mode, fast tokenizer, no pipeline"
 

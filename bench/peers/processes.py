@@ -25,6 +25,32 @@ def session(leader: int) -> set[int]:
     return {pid for pid, state, session_id in _processes() if session_id == leader and state not in "ZX"}
 
 
+@contextlib.contextmanager
+def awake(leader: int) -> Iterator[None]:
+    """Let a session's stopped processes go on, and stop them all again afterwards.
+
+    Args:
+        leader: Id of the process that began the session.
+    """
+    wake(leader)
+    try:
+        yield
+    finally:
+        stop(leader)
+
+
+def stop(leader: int) -> None:
+    """Stop all processes of a session (SIGSTOP), so that they take no CPU time from others."""
+    for pid in session(leader):
+        _signal(pid, signal.SIGSTOP)
+
+
+def wake(leader: int) -> None:
+    """Let them go on."""
+    for pid in session(leader):
+        _signal(pid, signal.SIGCONT)
+
+
 def end(process: subprocess.Popen[bytes], *, patience_s: float) -> set[int]:
     """End a process that began a session, and everything in that session.
 
@@ -38,6 +64,7 @@ def end(process: subprocess.Popen[bytes], *, patience_s: float) -> set[int]:
         Ids of the processes that had to be killed.
     """
     _signal(process.pid, signal.SIGTERM)
+    wake(process.pid)
     deadline = time.monotonic() + patience_s
     while (process.poll() is None or session(process.pid)) and time.monotonic() < deadline:
         time.sleep(POLL_S)

@@ -40,7 +40,10 @@ COMMON_ENVIRON: Mapping[str, str] = {
     "DO_NOT_TRACK": "1",
     "PYTHONUNBUFFERED": "1",
 }
-NOT_PASSED_ON = ("MLAPI_", "OMP_", "MKL_", "MLSERVER_", "INFINITY_", "MOSEC_", "UVICORN_", "PYTHONPATH")
+NOT_PASSED_ON = (
+    *("MLAPI_", "REDIS_", "OMP_", "MKL_", "MLSERVER_", "INFINITY_", "MOSEC_", "UVICORN_"),
+    "PYTHONPATH",
+)
 """The caller's settings would be in nobody's table of configurations."""
 
 

@@ -73,9 +73,8 @@ def make_gemm(threads: int) -> Callable[[Gemm], float]:
 
 
 def _compile(gemm: Gemm, threads: int) -> Any:
-    from mlapi.engines.openvino import DEVICE, import_openvino
+    from mlapi.engines.openvino import DEVICE, shared_core
 
-    openvino = import_openvino()
     options = {
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": 1,
@@ -83,7 +82,7 @@ def _compile(gemm: Gemm, threads: int) -> Any:
         "ENABLE_CPU_PINNING": False,
         "INFERENCE_PRECISION_HINT": "f32",
     }
-    compiled = openvino.Core().compile_model(_model(gemm), DEVICE, options)
+    compiled = shared_core().compile_model(_model(gemm), DEVICE, options)
     products = [
         node.get_rt_info()["runtimePrecision"].value
         for node in compiled.get_runtime_model().get_ordered_ops()

@@ -9,6 +9,7 @@ from fastapi.routing import APIRoute
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from fastapi.dependencies.models import Dependant
     from starlette.requests import Request
     from starlette.responses import Response
 
@@ -21,6 +22,17 @@ class DirectRoute(APIRoute):
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return the endpoint itself: `async def endpoint(request) -> Response`."""
+        """Return the endpoint itself: `async def endpoint(request) -> Response`.
+
+        Raises:
+            TypeError: It has parameters or dependencies, which nobody would look at.
+        """
+        wanted = self.dependant
+        if self.dependencies or self.body_field or wanted.dependencies or _parameters(wanted):
+            raise TypeError(f"{self.path}: a DirectRoute's endpoint takes the request alone")
         endpoint: Callable[[Request], Coroutine[Any, Any, Response]] = self.endpoint
         return endpoint
+
+
+def _parameters(wanted: Dependant) -> list[Any]:
+    return [*wanted.path_params, *wanted.query_params, *wanted.header_params, *wanted.cookie_params]

@@ -14,9 +14,13 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+WATCH_AFTER_S = 0.2
+"""How long a request may take before anyone looks whether its client is still there. That takes a task, about
+30 µs, and most requests are answered before."""
+
 
 async def until_disconnect(receive: Receive, work: Coroutine[object, object, Result]) -> Result:
-    """Run `work`, and cancel it when the client goes away.
+    """Run `work`, and cancel it when the client goes away, which nobody looks for in the first WATCH_AFTER_S.
 
     Args:
         receive: The request's ASGI receive, its body read to the end.
@@ -27,18 +31,26 @@ async def until_disconnect(receive: Receive, work: Coroutine[object, object, Res
     """
     request = asyncio.current_task()
     assert request is not None  # noqa: S101 - a coroutine runs in a task
-    gone = False
+    gone = over = False
 
     def leave(ended: asyncio.Task[None]) -> None:
         nonlocal gone
-        if not ended.cancelled():
-            ended.exception()  # seen: a connection that cannot be read is a client that has gone, too
+        if ended.cancelled():
+            return
+        ended.exception()  # seen: a connection that cannot be read is a client that has gone, too
+        if not over:  # this may have been on its way already when it was removed
             gone = True
             request.cancel()
 
+    watching: asyncio.Task[None] | None = None
+
+    def watch() -> None:
+        nonlocal watching
+        watching = asyncio.create_task(_disconnected(receive))
+        watching.add_done_callback(leave)
+
     # The work runs in the request's own task, which costs less than a task for each of the two.
-    watching = asyncio.create_task(_disconnected(receive))
-    watching.add_done_callback(leave)
+    later = asyncio.get_running_loop().call_later(WATCH_AFTER_S, watch)
     try:
         return await work
     except asyncio.CancelledError:
@@ -46,8 +58,10 @@ async def until_disconnect(receive: Receive, work: Coroutine[object, object, Res
             raise ClientDisconnect from None
         raise
     finally:
-        watching.remove_done_callback(leave)
-        watching.cancel()
+        over = True
+        later.cancel()
+        if watching is not None:
+            watching.cancel()
 
 
 async def _disconnected(receive: Receive) -> None:

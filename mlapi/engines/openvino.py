@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,23 @@ def import_openvino() -> ModuleType:
         ) from error
 
 
+def shared_core() -> Any:
+    """Return the process's `openvino.Core`, which is kept for good.
+
+    The plugin for CPUs gives a signal stack to the thread that makes it, and frees that stack in whichever
+    thread drops it (OpenVINO 2026.4). Where those are two, the next signal ends the process (SIGSEGV).
+
+    Raises:
+        VariantUnavailable: openvino is not installed.
+    """
+    return _core_of(import_openvino())
+
+
+@cache
+def _core_of(openvino: ModuleType) -> Any:
+    return openvino.Core()
+
+
 class OpenVinoEngine:
     """Runs one ONNX graph with inputs `input_ids` and `attention_mask`, output `logits`."""
 
@@ -86,8 +104,7 @@ class OpenVinoEngine:
             VariantUnavailable: openvino is not installed.
             ModelError: OpenVINO cannot load the graph, or its inputs or outputs are not as said above.
         """
-        openvino = import_openvino()
-        core = openvino.Core()
+        core = shared_core()
         try:
             compiled = _compile(core, path, options=_options(threads), cache_dir=cache_dir)
         except Exception as error:  # whatever the runtime raises

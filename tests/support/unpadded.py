@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlapi.engines.openvino import import_openvino
+from mlapi.engines.openvino import import_openvino, shared_core
 from mlapi.engines.packing import pack_batch
 from mlapi.engines.padding import pad_batch
 from mlapi.engines.unpadding import FIRST, PLACES, TOKENS, unpad
@@ -26,7 +26,7 @@ class Runner:
     def __init__(self, model: Any, *, threads: int = 2, pad_id: int = 0) -> None:
         """Compile it as the engine does, in float32."""
         options = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
-        compiled = import_openvino().Core().compile_model(model, "CPU", options)
+        compiled = shared_core().compile_model(model, "CPU", options)
         self._names = {node.any_name for node in compiled.inputs}
         self._request = compiled.create_infer_request()
         self._pad_id = pad_id

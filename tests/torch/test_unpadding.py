@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from mlapi.engines.openvino import OpenVinoEngine, import_openvino
+from mlapi.engines.openvino import OpenVinoEngine, shared_core
 from mlapi.engines.unpadding import TOKENS
 from mlapi.training.quantize import quantize
 from tests.support.random_models import FAMILIES, LONG_TEXT, TEXTS, make_family
@@ -67,7 +67,7 @@ def test_exported_graph_answers_the_same_bits_without_padding(
     names = {node.any_name for node in engine._request.get_compiled_model().inputs}
     assert (TOKENS in names) == (exported.family not in PADDED)
 
-    model = import_openvino().Core().read_model(graph)
+    model = shared_core().read_model(graph)
     padded = Runner(model, threads=threads, pad_id=exported.pad_id)
     texts = exported.texts
     for batch in (texts, texts[3:6], [*texts[7:10], exported.long], [exported.long]):

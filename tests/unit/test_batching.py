@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from mlapi import batching
 from mlapi.errors import DeadlineExceeded, Draining, EngineError, Overloaded
 from mlapi.types import Lane
 from tests.support.fakes import RecordingJob, Rig, eventually
@@ -46,8 +47,9 @@ async def _ask_again_at_once(rig: Rig, times: int) -> None:
         await job.wait()
 
 
-async def test_who_is_answered_and_asks_again_joins_the_next_batch() -> None:
+async def test_who_is_answered_and_asks_again_joins_the_next_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     """Clients would fall into two halves that take turns, in batches half as large and dearer for it."""
+    monkeypatch.setattr(batching, "CATCH_UP_SHARE", 100.0)
     async with Rig() as rig:
         rig.engine._seconds = 0.05
         rig.engine.gate.clear()
@@ -58,6 +60,66 @@ async def test_who_is_answered_and_asks_again_joins_the_next_batch() -> None:
         rig.engine.gate.set()
         await asyncio.gather(first, *others)
         assert [len(batch) for batch in rig.engine.batches] == [1, 5, 5, 5]
+
+
+async def test_a_text_that_is_looked_up_joins_the_next_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a cache across the network the halves would be back: an answer from there takes many turns."""
+    monkeypatch.setattr(batching, "CATCH_UP_SHARE", 100.0)
+    async with Rig() as rig:
+        rig.engine._seconds = 0.05
+        rig.engine.gate.clear()
+        answers = [
+            asyncio.create_task(rig.predictor.predict([text], lane=Lane.INTERACTIVE, timeout=10))
+            for text in ("a", "b")
+        ]
+        await eventually(lambda: rig.batcher.waiting == 2)
+        rig.cache.gate.clear()
+        late = asyncio.create_task(rig.predictor.predict(["late"], lane=Lane.INTERACTIVE, timeout=10))
+        await eventually(lambda: rig.batcher.coming == 1)
+        rig.engine.gate.set()
+        await asyncio.gather(*answers)
+        waits = RecordingJob(10)
+        _submit(rig, waits)
+        ran = len(rig.engine.batches)
+        await asyncio.sleep(0.1)
+        assert len(rig.engine.batches) == ran
+        rig.cache.gate.set()
+        await asyncio.gather(late, waits.wait())
+        assert len(rig.engine.batches) == ran + 1
+
+
+@pytest.mark.parametrize(
+    ("lengths", "full"), [([10] * 7, False), ([10] * 8, True), ([40, 50], False), ([50, 50], True)]
+)
+async def test_a_full_batch_is_waited_for_by_nobody(
+    monkeypatch: pytest.MonkeyPatch, lengths: list[int], full: bool
+) -> None:
+    """The engine would stand idle before work that is there, for texts of a later batch."""
+    monkeypatch.setattr(batching, "CATCH_UP_SHARE", 1000.0)
+    async with Rig(max_batch_texts=8, max_batch_tokens=100) as rig:
+        running = await _occupy(rig)
+        rig.engine._seconds = 0.001
+        jobs = [RecordingJob(length) for length in lengths]
+        _submit(rig, *jobs)
+        rig.batcher.coming = 1  # for as long as this lasts, only a full batch ends the wait
+        rig.engine.gate.set()
+        await running.wait()
+        await asyncio.sleep(0.05)
+        assert (len(rig.engine.batches) > 1) == full
+        rig.batcher.coming = 0
+        await asyncio.gather(*[job.wait() for job in jobs])
+
+
+async def test_the_next_text_of_a_single_client_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quiet service would answer later for the sake of company that does not come."""
+    monkeypatch.setattr(batching, "CATCH_UP_SHARE", 1000.0)
+    async with Rig() as rig:
+        rig.engine._seconds = 0.01
+        rig.batcher.coming = 1  # whoever waited for that would wait for ten seconds
+        begun = time.monotonic()
+        await _ask_again_at_once(rig, 3)
+        assert time.monotonic() - begun < 5
+        rig.batcher.coming = 0
 
 
 async def test_the_engine_does_not_wait_for_an_event_loop_that_always_has_more_to_do() -> None:

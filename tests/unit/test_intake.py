@@ -107,12 +107,12 @@ class NotedTokenizer(FakeTokenizer):
     def __init__(self) -> None:
         super().__init__()
         self.threads: list[str] = []
-        self.broken = False
+        self.error: BaseException | None = None
 
     def encode(self, texts: Sequence[str]) -> list[Encoding]:
         self.threads.append(threading.current_thread().name)
-        if self.broken:
-            raise LookupError
+        if self.error is not None:
+            raise self.error
         return super().encode(texts)
 
 
@@ -124,23 +124,29 @@ async def test_short_requests_are_tokenised_at_once_and_others_in_threads() -> N
         intake.start()
         here = threading.current_thread().name
         for texts, lane, thread in (
-            (("short", "words"), Lane.INTERACTIVE, here),
+            (("short",), Lane.INTERACTIVE, here),
+            (("two", "words"), Lane.INTERACTIVE, "mlapi-tokenize-interactive"),
             (("longer than ten",), Lane.INTERACTIVE, "mlapi-tokenize-interactive"),
             (("bulk",), Lane.BULK, "mlapi-tokenize-bulk"),
         ):
             await _board(intake, *texts, lane=lane).ticket.done
             assert tokenizer.threads[-1] == thread
-        assert rig.texts_run == 4
+        assert rig.texts_run == 5
         intake.stop()
 
 
-async def test_a_tokeniser_that_fails_at_once_gives_back_its_places() -> None:
+class _Panic(BaseException):
+    """What a native library raises when it panics: no `Exception`."""
+
+
+@pytest.mark.parametrize("error", [LookupError(), _Panic()])
+async def test_a_tokeniser_that_fails_at_once_gives_back_its_places(error: BaseException) -> None:
     """If this fails, texts that cannot be tokenised block the queue for ever, or their clients wait."""
     async with Rig() as rig:
         tokenizer = NotedTokenizer()
         intake = Intake(tokenizer.encode, rig.batcher, rig.cache, inline_chars=10)
-        tokenizer.broken = True
-        window = _board(intake, "a", "b")
+        tokenizer.error = error
+        window = _board(intake, "a")
         with pytest.raises(EngineError):
             await window.ticket.done
         assert (rig.batcher.waiting, intake.in_flight) == (0, 0)

@@ -1,4 +1,4 @@
-"""Our int8 graph on OpenVINO, for servers that bring batches: what the service runs, without the service."""
+"""Our int8 graph on OpenVINO, for servers that bring batches: the file as it lies there, padded batches."""
 
 from __future__ import annotations
 

@@ -6,10 +6,16 @@ from typing import TYPE_CHECKING
 import pytest
 from starlette.requests import ClientDisconnect
 
+from mlapi.api import disconnect
 from mlapi.api.disconnect import until_disconnect
 
 if TYPE_CHECKING:
     from starlette.types import Message
+
+
+@pytest.fixture(autouse=True)
+def _watched_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disconnect, "WATCH_AFTER_S", 0.0)
 
 
 class _Client:
@@ -96,6 +102,37 @@ async def test_an_answer_wins_over_a_disconnect() -> None:
     assert await until_disconnect(client.receive, work()) == "answer"
 
 
+async def test_a_disconnect_as_the_work_ends_does_not_cancel_what_comes_after_it() -> None:
+    """If it fails, an answer is cancelled while it is written, and logged as the end of the server."""
+    client = _Client()
+    loop = asyncio.get_running_loop()
+    answer = loop.create_future()
+
+    async def request() -> str:
+        result = await until_disconnect(client.receive, _wait(answer))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return result
+
+    for turns in range(5):
+        client, answer = _Client(), loop.create_future()
+        running = asyncio.create_task(request())
+        await asyncio.sleep(0.01)
+        client.gone.set()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if not answer.done():
+            answer.set_result("answer")
+        try:
+            assert await running == "answer"
+        except ClientDisconnect:
+            assert turns  # it came first
+
+
+async def _wait(answer: asyncio.Future[str]) -> str:
+    return await answer
+
+
 async def test_the_end_of_the_server_wins_over_a_disconnect() -> None:
     """If it fails, a request that the server cancels as its client leaves swallows the cancellation."""
     client = _Client()
@@ -137,12 +174,25 @@ async def test_a_connection_that_cannot_be_read_is_gone() -> None:
         await until_disconnect(receive, work())
 
 
+async def test_nobody_watches_what_is_answered_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If it fails, every request pays for a task that is ended before it can find out anything."""
+    monkeypatch.setattr(disconnect, "WATCH_AFTER_S", 60.0)
+    client = _Client()
+
+    async def work() -> str:
+        await asyncio.sleep(0.01)
+        return "answer"
+
+    assert await until_disconnect(client.receive, work()) == "answer"
+    assert client.asked == 0
+
+
 async def test_nothing_is_left_behind() -> None:
     """If it fails, each request leaves a task that waits for its client to go."""
     before = asyncio.all_tasks()
 
     async def work() -> str:
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
         return "answer"
 
     await until_disconnect(_Client().receive, work())

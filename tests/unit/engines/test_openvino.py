@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -258,3 +259,27 @@ def test_damaged_compiled_graph_is_made_anew(
     caplog.clear()
     OpenVinoEngine(_graph(tiny), threads=1, pad_id=0, cache_dir=cache).close()
     assert not caplog.records
+
+
+DROPPED_ELSEWHERE = """
+import os, signal, sys, threading
+from pathlib import Path
+from mlapi.engines.openvino import OpenVinoEngine
+engines = [OpenVinoEngine(Path(sys.argv[1]), threads=1, pad_id=0)]
+thread = threading.Thread(target=engines.clear)
+thread.start()
+thread.join()
+signal.signal(signal.SIGTERM, lambda *_: print("told"))
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+def test_a_signal_after_an_engine_was_dropped_by_another_thread(tiny: TinyModel) -> None:
+    """If it fails, a process that let go of a model dies of its next signal, instead of obeying it."""
+    done = subprocess.run(
+        [sys.executable, "-c", DROPPED_ELSEWHERE, str(_graph(tiny))],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "told\n"), done.stderr

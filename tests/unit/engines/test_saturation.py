@@ -32,8 +32,8 @@ SCALE = np.float32(0.01)
 SCRIPT = """
 import sys
 import numpy as np
-from mlapi.engines.openvino import import_openvino
-core = import_openvino().Core()
+from mlapi.engines.openvino import shared_core
+core = shared_core()
 compiled = core.compile_model(core.read_model(sys.argv[1]), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 np.save(sys.argv[3], compiled(np.load(sys.argv[2]))[0])
 """

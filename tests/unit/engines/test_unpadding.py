@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mlapi.engines import openvino as engine_module
-from mlapi.engines.openvino import OpenVinoEngine, import_openvino
+from mlapi.engines.openvino import OpenVinoEngine, import_openvino, shared_core
 from mlapi.engines.unpadding import FIRST, PLACES, TOKENS, VERSION
 from tests.support.model_directory import make_tiny_model
 from tests.support.small_transformer import LONGEST, VOCABULARY, SmallTransformer
@@ -38,7 +38,7 @@ def inputs(engine: OpenVinoEngine) -> set[str]:
 def test_starter_answers_the_same_bits_without_padding(threads: int) -> None:
     """If it fails, the shipped model does not answer as it did when it passed its gate."""
     engine = OpenVinoEngine(STARTER, threads=threads, pad_id=0)
-    padded = Runner(import_openvino().Core().read_model(STARTER), threads=threads)
+    padded = Runner(shared_core().read_model(STARTER), threads=threads)
     for batch in batches(vocabulary=STARTER_VOCABULARY, longest=100, count=20):
         expected = padded.logits(batch)
         np.testing.assert_array_equal(engine.infer(batch), expected)
@@ -56,7 +56,7 @@ def test_starter_runs_without_padding(caplog: pytest.LogCaptureFixture) -> None:
 def test_longest_text_stays_within_the_positions() -> None:
     """If it fails, the longest texts that a model takes end in an error."""
     engine = OpenVinoEngine(STARTER, threads=2, pad_id=0)
-    padded = Runner(import_openvino().Core().read_model(STARTER))
+    padded = Runner(shared_core().read_model(STARTER))
     batch = [[7 + place % 900 for place in range(length)] for length in (512, 497, 3)]
     np.testing.assert_array_equal(engine.infer(batch), padded.logits(batch))
 
