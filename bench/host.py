@@ -6,6 +6,7 @@ import datetime as dt
 import os
 import platform
 import re
+import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
@@ -35,6 +36,7 @@ def describe(threads: int) -> dict[str, str]:
     flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
     present = set(flags[1].split()) if flags else set()
     return {
+        "mlapi": revision(),
         "processor": processor(),
         "instructions": ", ".join(name for name in FLAGS if name in present) or "none of those looked for",
         "cores": f"{available_cpus()} for this process, {os.cpu_count()} in the machine",
@@ -44,6 +46,18 @@ def describe(threads: int) -> dict[str, str]:
         "date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "load before the run": f"{os.getloadavg()[0]:.1f} (mean of a minute)",
     }
+
+
+def revision() -> str:
+    """Return version and commit of what is measured; what was changed since makes it `dirty`."""
+    told = subprocess.run(
+        ["git", "describe", "--always", "--dirty"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return f"{version('mlapi')}, commit {told.stdout.strip() or 'unknown'}"
 
 
 def processor() -> str:

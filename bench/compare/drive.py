@@ -33,9 +33,6 @@ BULK_TIMEOUT_S = 600.0
 BULK_WINDOWS = 3.5
 """One by one, a slow server gets as many of the texts as it answers in about so many windows."""
 
-TOO_SLOW_MS = 1000.0
-"""A median above this means that requests pile up: the rate is more than the server can do."""
-
 
 class Drive:
     """Loads one running server.
@@ -99,7 +96,7 @@ class Drive:
         _say(window)
         if point.workload == DISTINCT and point.clients == MANY:
             self._texts_per_s = load.texts_per_s
-        if point.workload == OPEN and not keeps_up(window):
+        if point.workload == OPEN and not window.keeps_up:
             self._saturated_at = point.rate
         return window
 
@@ -155,11 +152,6 @@ class Drive:
 
     def _requests(self, texts: Sequence[str]) -> list[Request]:
         return requests(texts, self._peer.request)
-
-
-def keeps_up(window: Window) -> bool:
-    """Whether a server stood the rate of an open loop: all answered, and the wait did not grow."""
-    return not window.failed and window.latency(50) <= TOO_SLOW_MS
 
 
 def _say(window: Window) -> None:

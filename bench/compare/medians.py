@@ -70,3 +70,14 @@ def best(windows: Collection[Window], names: Iterable[str], point: Point, metric
     medians = {name: median(windows, name, point, metric) for name in names}
     known = {name: value for name, value in medians.items() if not math.isnan(value)}
     return max(known, key=lambda name: known[name]) if known else None
+
+
+def stood(windows: Collection[Window], contestant: str, point: Point) -> bool:
+    """Whether a contestant kept up with the rate of an open loop in every round that it took part in."""
+    mine = [
+        each for each in windows if each.contestant == contestant and each.point.workload == point.workload
+    ]
+    there = [each for each in mine if each.point == point]
+    return {each.round for each in there} == {each.round for each in mine} and all(
+        each.keeps_up for each in there
+    )

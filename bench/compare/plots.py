@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.compare.contestants import NAME
 from bench.compare.histogram import added, cumulative
-from bench.compare.medians import median
+from bench.compare.medians import median, stood
 from bench.compare.points import DISTINCT, MANY, OPEN, Point
 
 if TYPE_CHECKING:
@@ -108,6 +108,8 @@ def draw_rate(results: Results, path: Path) -> None:
         for name in results.names():
             values = [
                 median(results.windows, name, Point(OPEN, rate=rate), lambda each: each.latency(percent))  # noqa: B023 - called at once
+                if stood(results.windows, name, Point(OPEN, rate=rate))
+                else math.nan
                 for rate in rates
             ]
             axes.plot(rates, values, **_style(results, name))
@@ -121,7 +123,8 @@ def draw_rate(results: Results, path: Path) -> None:
         _grid(axes)
     panels[0].set_ylabel("latency from the due time, ms")
     figure.suptitle(
-        "Open loop, texts of about 20 tokens; a line ends at the first rate that is too much", fontsize=10
+        "Open loop, texts of about 20 tokens; a line ends before a rate that was too much in any round",
+        fontsize=10,
     )
     figure.legend(
         *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8, frameon=False

@@ -7,7 +7,7 @@ import statistics
 from typing import TYPE_CHECKING
 
 from bench.compare.contestants import NAME
-from bench.compare.medians import median, ratio
+from bench.compare.medians import median, ratio, stood
 from bench.compare.points import (
     BULK,
     DISTINCT,
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from bench.compare.results import Results
 
 NOTHING = "-"
+TOO_MUCH = "too much"
+"""In place of a latency, where a server did not keep up with a rate in every round."""
+
 MIXED = (REAL, REPEATS_96, REPEATS, BULK)
 
 
@@ -59,14 +62,12 @@ def by_rate(results: Results) -> str | None:
     head = ["median, p99 ms at", *(f"{point.rate:g} /s" for point in points)]
 
     def row(name: str) -> list[str]:
-        medians = (
-            (
-                median(results.windows, name, point, _latency(50)),
-                median(results.windows, name, point, _latency(99)),
-            )
+        return [
+            _pair(*(median(results.windows, name, point, _latency(percent)) for percent in (50, 99)))
+            if stood(results.windows, name, point)
+            else TOO_MUCH
             for point in points
-        )
-        return [_pair(*each) for each in medians]
+        ]
 
     return _table(head, results, row) if points else None
 

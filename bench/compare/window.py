@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 PERCENTILES = (50, 90, 95, 99, 100)
 
+TOO_SLOW_MS = 1000.0
+KEPT_UP = 0.75
+"""Of the requests of an open loop, the share that must be answered while it lasts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -69,6 +73,11 @@ class Window:
     def failed(self) -> int:
         """Requests that were not answered with 200."""
         return self.sent - sum(self.histogram.values())
+
+    @property
+    def keeps_up(self) -> bool:
+        """Whether a server stood the rate of an open loop: all answered, and the wait did not grow."""
+        return not self.failed and self.latency(50) <= TOO_SLOW_MS and self.requests >= KEPT_UP * self.sent
 
     @property
     def server_ms(self) -> float:

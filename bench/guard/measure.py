@@ -78,7 +78,7 @@ def measure(service: Server, *, rounds: int, seconds: float) -> Turns:
         loads = interleaved(
             {
                 "service": lambda: distinct("service", service.port, service.pid, single_request),
-                "plain": lambda: distinct("plain", plain.port, plain.pid, _plain_request),
+                "plain": lambda: distinct("plain", plain.port, plain.pid, PLAIN.request),
                 "cached": lambda: repeated(service.port, service.pid),
                 "constant": lambda: repeated(constant.port, constant.pid),
             },
@@ -88,11 +88,6 @@ def measure(service: Server, *, rounds: int, seconds: float) -> Turns:
         per_s={name: [load.requests_per_s for load in each] for name, each in loads.items()},
         cpu_ms={name: [server_ms(load) for load in each] for name, each in loads.items()},
     )
-
-
-def _plain_request(text: str) -> Request:
-    request = PLAIN.request(text)
-    return Request(request.path, request.body)
 
 
 def _load(port: int, pid: int, requests: Iterable[Request], *, clients: int, seconds: float) -> Load:

@@ -48,11 +48,6 @@ class AnswerReader:
         self._until_close = False
         self._chunk = 0  # where the next chunk's size begins
 
-    @property
-    def untouched(self) -> bool:
-        """Whether nothing of a response has come yet."""
-        return self._head is None and not self._buffer
-
     def feed(self, data: bytes) -> Answer | None:
         """Take what came; return the response if it is complete now.
 

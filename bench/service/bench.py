@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import sys
 from dataclasses import dataclass, field
@@ -76,8 +77,14 @@ def interleaved(turns: Mapping[str, Callable[[], Turn]], *, rounds: int) -> dict
 
 
 def server_ms(load: Load) -> float:
-    """Return the server's CPU per answered request, in ms."""
-    return 1000 * (load.server_cpu_s or 0.0) / load.completed if load.completed else float("nan")
+    """Return the server's CPU per answered request, in ms; NaN where there is none, or it is not known.
+
+    By the clients' cycles, as in `Load.requests_per_s`: those that end in a window are bunches, and one more
+    or less counts much in a short one.
+    """
+    if load.server_cpu_s is None or not load.requests_per_s:
+        return math.nan
+    return 1000 * load.server_cpu_s / load.seconds / load.requests_per_s
 
 
 def flat(load: Load, server: Server | None = None) -> dict[str, float]:

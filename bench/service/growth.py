@@ -67,9 +67,9 @@ def measure(bench: Bench, grid: Grid = GRID) -> Result:
     def bulk(texts: int) -> Callable[[Server], Cell]:
         def cell(server: Server) -> Cell:
             taken = [ask(server, traffic.sentences(texts))]  # the first prepares kernels
-            while sum(taken) < seconds:
+            while len(taken) < 2 or sum(taken) < seconds:  # noqa: PLR2004 - one that counts
                 taken.append(ask(server, traffic.sentences(texts)))
-            counted = taken[1:] or taken
+            counted = taken[1:]
             return {"texts_per_s": texts * len(counted) / sum(counted)}
 
         return cell

@@ -2,7 +2,8 @@
 
 A multiplication and an addition are two. Per token and layer there are four projections of width x width and
 two of width x hidden, and attention multiplies twice (scores, values) by all tokens of the text; per text
-there are the two layers of the head. (Sanh et al. 2019; Vaswani et al. 2017, section 3.)
+there are the two layers of the head. (Sanh et al. 2019; Vaswani et al. 2017, section 3.) In the last layer
+only the first token's attention and what follows it is computed (docs/adr/0022).
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ def operations(size: Size, *, texts: int, tokens: int, labels: int = 2) -> int:
         tokens: Tokens of each.
         labels: Outputs of the head.
     """
-    linear = 2 * size.layers * (4 * size.width**2 + 2 * size.width * size.hidden)
-    attention = 2 * size.layers * 2 * size.width * tokens
-    head = 2 * (size.width**2 + size.width * labels)
-    return texts * (tokens * (linear + attention) + head)
+    before = 3 * size.width**2  # queries, keys and values
+    after = 2 * size.width * tokens + size.width**2 + 2 * size.width * size.hidden
+    whole = (size.layers - 1) * tokens * (before + after)
+    last = tokens * before + after
+    head = size.width**2 + size.width * labels
+    return 2 * texts * (whole + last + head)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import sys
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 if TYPE_CHECKING:
@@ -12,6 +11,10 @@ if TYPE_CHECKING:
 
 Order = TypeVar("Order")
 Answer = TypeVar("Answer")
+
+
+class HelperError(Exception):
+    """A helper's process ended before it was told to; what it said stands above."""
 
 
 class Helper(Generic[Order, Answer]):
@@ -40,15 +43,19 @@ class Helper(Generic[Order, Answer]):
         self._process.join()
 
     def ask(self, order: Order) -> Answer:
-        """Have one order done and wait for the answer."""
+        """Have one order done and wait for the answer.
+
+        Raises:
+            HelperError: The process ended.
+        """
         try:
             self._connection.send(order)
             answer: Answer = self._connection.recv()
         except (EOFError, ConnectionError):
             self._process.join()
-            sys.exit(
+            raise HelperError(
                 f"the process of {self._make.__name__} ended with status {self._process.exitcode}, see above"
-            )
+            ) from None
         return answer
 
 

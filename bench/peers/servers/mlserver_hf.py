@@ -18,7 +18,6 @@ def main() -> None:
     arguments.add_argument("--max-batch-size", type=int, required=True)
     arguments.add_argument("--max-batch-time-s", type=float, required=True)
     arguments.add_argument("--parallel-workers", type=int, required=True)
-    arguments.add_argument("--optimum", action="store_true", help="run onnx/model.onnx on ONNX Runtime")
     options = arguments.parse_args()
     # The runtime takes a padding id of 0, which is BERT's, for none, and would then run texts one by one. Any
     # other token does: padding is masked.
@@ -42,7 +41,6 @@ def main() -> None:
                 "task": "text-classification",
                 "pretrained_model": str(folder.absolute()),
                 "framework": "pt",
-                "optimum_model": options.optimum,
                 "intra_op_threads": threads,
             }
         },

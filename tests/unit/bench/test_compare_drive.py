@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bench.compare.contestants import SERVICE, Contestant, gather
-from bench.compare.drive import Drive, keeps_up
+from bench.compare.drive import Drive
 from bench.compare.material import BULK_TEXTS, FIXED_TEXTS, Material
 from bench.compare.points import BULK, DISTINCT, LENGTHS, OPEN, REAL, REPEATS, REPEATS_96, Point, points
 from bench.compare.results import Results
@@ -142,8 +142,8 @@ def test_a_server_that_cannot_stand_a_rate_is_not_driven_at_a_higher_one() -> No
             drive, [*every, Point(DISTINCT, clients=1)], failed=lambda *each: told.append(str(each))
         )
     assert [each.point.rate for each in busy] == [10.0, 20.0, 0.0]
-    assert [keeps_up(each) for each in busy] == [True, False, True]
-    assert not keeps_up(window("fake", every[0], 10, latency_ms=1001))
+    assert [each.keeps_up for each in busy] == [True, False, True]
+    assert not window("fake", every[0], 10, latency_ms=1001).keeps_up
     assert told == []
 
 

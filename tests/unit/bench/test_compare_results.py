@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -134,6 +135,27 @@ def test_the_report_shows_medians_ratios_and_failures() -> None:
     assert "`other`, round 2, start:\n\n```text\nModuleNotFoundError: other\nlast line\n```" in text
     assert "<https://x.example/doc>" in text
     assert "What could not be measured" not in tables.report(_results(*windows))
+
+
+def test_a_rate_that_was_too_much_in_one_round_has_no_latency() -> None:
+    """If this fails, the rounds in which a server had luck are shown as what it can do."""
+    low, high = Point(OPEN, rate=5.0), Point(OPEN, rate=10.0)
+    windows = [window("plain", low, 5, number=number, latency_ms=20) for number in (1, 2)]
+    windows += [window("plain", high, 10, number=1, latency_ms=30)]  # left out in the other round
+    windows += [window("mlapi", low, 5, number=number, latency_ms=2) for number in (1, 2)]
+    windows += [
+        window("mlapi", high, 10, number=number, latency_ms=3 if number == 1 else 2e3) for number in (1, 2)
+    ]
+    text = tables.report(_results(*windows))
+    assert "| `plain` | 20.0, 20.0 | too much |" in text
+    assert "| `mlapi` | 2.00, 2.00 | too much |" in text
+
+
+def test_a_rate_of_which_half_is_answered_in_time_is_too_much() -> None:
+    """If this fails, a short window makes a server that falls behind look as if it kept up."""
+    whole = window("plain", Point(OPEN, rate=10.0), 10)
+    assert whole.keeps_up
+    assert not replace(whole, requests=whole.requests // 2).keeps_up
 
 
 def test_what_was_sent_one_by_one_is_marked() -> None:
