@@ -37,7 +37,7 @@ QUIET_TURNS = 4
 """Turns of the event loop without another text in line after which all that had arrived is in line. It takes
 two from a readable socket to the handler, and the answers that were just given are written in the first."""
 
-CATCH_UP_SHARE = 0.1
+CATCH_UP_SHARE = 0.2
 """Share of a batch's time after which the event loop gets no further turn before the next batch."""
 
 LOOKUP_PAUSE_S = 0.0002
