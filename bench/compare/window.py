@@ -18,7 +18,8 @@ PERCENTILES = (50, 90, 95, 99, 100)
 
 TOO_SLOW_MS = 1000.0
 KEPT_UP = 0.75
-"""Of the requests of an open loop, the share that must be answered while it lasts."""
+AT_THE_END = 2
+"""Of the requests of an open loop, the share that must be answered while it lasts, but for so many at its end."""
 
 
 @dataclass(frozen=True, slots=True)
