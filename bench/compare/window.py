@@ -19,7 +19,7 @@ PERCENTILES = (50, 90, 95, 99, 100)
 TOO_SLOW_MS = 1000.0
 KEPT_UP = 0.75
 AT_THE_END = 2
-"""Of the requests of an open loop, the share that must be answered while it lasts, but for so many at its end."""
+"""Of the requests of an open loop, the share that must be answered while it lasts, but for so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,8 @@ class Window:
     @property
     def keeps_up(self) -> bool:
         """Whether a server stood the rate of an open loop: all answered, and the wait did not grow."""
-        return not self.failed and self.latency(50) <= TOO_SLOW_MS and self.requests >= KEPT_UP * self.sent
+        answered = self.requests >= KEPT_UP * self.sent - AT_THE_END
+        return answered and not self.failed and self.latency(50) <= TOO_SLOW_MS
 
     @property
     def server_ms(self) -> float:
