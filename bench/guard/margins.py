@@ -21,9 +21,9 @@ CPU = 0.2
 """Most CPU per request, in that of the plain pipeline. There it was 0.11 to 0.14, and 0.20 when each text had
 an engine call to itself. CPU time feels other work on the machine less than throughput does."""
 
-CACHED = 2.0
-"""Most CPU of an answer from the cache, in that of the constant route. There it was 1.3 to 1.5; when nothing
-is kept it is ten times as much. What it should be is judged by `bench.service`, to a tenth."""
+CACHED = 1.7
+"""Most CPU of an answer from the cache, in that of the constant route. It was 1.0 to 1.2; when nothing is kept
+it is ten times as much. What it should be is judged by `bench.service`, to a tenth."""
 
 
 def judge(turns: Turns) -> list[Verdict]:
