@@ -10,6 +10,7 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
+import mlapi
 from mlapi.resources import available_cpus
 
 FLAGS = (
@@ -57,7 +58,7 @@ def revision() -> str:
         text=True,
         check=False,
     )
-    return f"{version('mlapi')}, commit {told.stdout.strip() or 'unknown'}"
+    return f"{mlapi.__version__}, commit {told.stdout.strip() or 'unknown'}"
 
 
 def processor() -> str:

@@ -22,8 +22,8 @@ CPU = 0.2
 an engine call to itself. CPU time feels other work on the machine less than throughput does."""
 
 CACHED = 1.7
-"""Most CPU of an answer from the cache, in that of the constant route. It was 1.0 to 1.2; when nothing is kept
-it is ten times as much. What it should be is judged by `bench.service`, to a tenth."""
+"""Most CPU of an answer from the cache, in that of the constant route. It was 1.0 to 1.2; when nothing is
+kept it is ten times as much. What it should be is judged by `bench.service`, to a tenth."""
 
 
 def judge(turns: Turns) -> list[Verdict]:
