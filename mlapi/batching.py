@@ -41,7 +41,7 @@ CATCH_UP_SHARE = 0.2
 """Share of a batch's time after which the event loop gets no further turn before the next batch."""
 
 LOOKUP_PAUSE_S = 0.0002
-"""How long a turn waits while nothing but lookups in a far cache is missing."""
+"""How long a turn waits while only lookups in a far cache and texts in a tokeniser's thread are missing."""
 
 
 class Batcher:
@@ -255,11 +255,12 @@ class Batcher:
                 job.resolve(probabilities, run)
         except Exception as error:  # noqa: BLE001 - the line must go on whatever one batch did
             self._fail_batch(batch, error)
-            run.seconds = 0.0
+            seconds = 0.0
         else:
             self._note_run(batch, run.seconds)
+            seconds = run.seconds
         self._running = []
-        return run.seconds
+        return seconds
 
     def _fail_batch(self, batch: list[Job], error: Exception) -> None:
         failure = (

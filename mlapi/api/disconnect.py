@@ -38,7 +38,7 @@ async def until_disconnect(receive: Receive, work: Coroutine[object, object, Res
         if ended.cancelled():
             return
         ended.exception()  # seen: a connection that cannot be read is a client that has gone, too
-        if not over:  # this may have been on its way already when it was removed
+        if not over:  # the work may have ended while this call was on its way
             gone = True
             request.cancel()
 
