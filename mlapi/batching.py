@@ -1,9 +1,9 @@
-"""Bounded admission, and batches of similar length fed to the engine as soon as it is free.
+"""Bounded admission, and batches of similar length fed to the engine's slots as soon as they are free.
 
-No timer holds a batch back: while the engine works on one, what arrives forms the next. Between two, the
-event loop catches up, so that its work does not slow the engine's threads down. The two lanes take turns, so
-that a single text waits for at most two batches behind any amount of bulk work: the one that is running and
-one of the other lane. Nothing that was cancelled, or is past its deadline, reaches the engine.
+No timer holds a batch back: while the engine works, what arrives forms the next one. Between two in a slot,
+the event loop catches up, so that who was just answered and asks again is in the next. The two lanes take
+turns, so that a single text waits for at most two batches behind any amount of bulk work: the one that is
+running and one of the other lane. Nothing that was cancelled, or is past its deadline, reaches the engine.
 """
 
 from __future__ import annotations
@@ -15,33 +15,24 @@ from collections import deque
 from math import inf
 from typing import TYPE_CHECKING
 
+from mlapi.catching_up import catch_up
 from mlapi.errors import DeadlineExceeded, Draining, EngineError, Overloaded
 from mlapi.lanes import BatchRun, Job, WaitingLine
 from mlapi.speed import EngineSpeed
 from mlapi.types import Lane
-from mlapi.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from mlapi.ports import BatchObserver
-    from mlapi.types import Encoding, Probabilities
-
-    Classify = Callable[[list[Encoding]], list[Probabilities]]
+    from mlapi.slots import Slot, Slots
 
 logger = logging.getLogger(__name__)
 
 MAX_RETRY_AFTER = 30.0
 
-QUIET_TURNS = 4
-"""Turns of the event loop without another text in line after which all that had arrived is in line. It takes
-two from a readable socket to the handler, and the answers that were just given are written in the first."""
-
 CATCH_UP_SHARE = 0.2
 """Share of a batch's time after which the event loop gets no further turn before the next batch."""
-
-LOOKUP_PAUSE_S = 0.0002
-"""How long a turn waits while only lookups in a far cache and texts in a tokeniser's thread are missing."""
 
 
 class Batcher:
@@ -54,7 +45,7 @@ class Batcher:
 
     def __init__(
         self,
-        classify: Classify,
+        slots: Slots,
         *,
         max_batch_tokens: int,
         max_batch_texts: int,
@@ -65,45 +56,44 @@ class Batcher:
         """Make a batcher that is not running yet.
 
         Args:
-            classify: Runs one batch, in the worker's thread; returns probabilities per text, in order.
-            max_batch_tokens: Budget of padded tokens per engine call.
+            slots: Run batches; started and stopped with the batcher.
+            max_batch_tokens: Budget of padded tokens that the engine works on at a time, in all slots.
             max_batch_texts: Most texts per engine call.
             max_queue_texts: Most texts that may be admitted to one lane and not yet run.
             max_queue_tokens: Waiting tokens from which on a lane admits nothing more.
             observer: Told of every batch and refusal.
         """
-        self._max_batch_tokens = max_batch_tokens
+        self._slots = slots
+        self._max_tokens = max_batch_tokens
+        self._max_batch_tokens = max(1, max_batch_tokens // len(slots))
         self._max_batch_texts = max_batch_texts
         self._max_queue_texts = max_queue_texts
         self._max_queue_tokens = max_queue_tokens
         self._observer = observer
         self._lines = {lane: WaitingLine() for lane in Lane}
         self._last_lane = Lane.BULK
-        self._running: list[Job] = []
-        self._worker = Worker(classify, name="mlapi-engine")
         self._wake = asyncio.Event()
         self._room: deque[asyncio.Future[None]] = deque()
         self._speed = EngineSpeed()
         self.coming = 0
         self._draining = False
         self._closed = False
-        self._pump: asyncio.Task[None] | None = None
+        self._pumps: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Start the worker and the loop that feeds it. Needs a running event loop."""
-        self._worker.start()
-        self._pump = asyncio.create_task(self._run(), name="mlapi-batcher")
+        """Start the slots and what feeds them. Needs a running event loop."""
+        self._slots.start()
+        self._pumps = [asyncio.create_task(self._feed(slot), name="mlapi-batcher") for slot in self._slots]
 
     def healthy(self, *, stuck_after: float) -> bool:
-        """Tell whether batches can be run: feeder and worker live, no call is over `stuck_after` s."""
-        return (
-            self._pump is not None and not self._pump.done() and self._worker.healthy(stuck_after=stuck_after)
-        )
+        """Tell whether batches can be run: all slots live and are fed, no call is over `stuck_after` s."""
+        fed = bool(self._pumps) and not any(pump.done() for pump in self._pumps)
+        return fed and self._slots.healthy(stuck_after=stuck_after)
 
     @property
     def waiting(self) -> int:
         """How many texts were admitted and have not been answered: reserved, waiting or running."""
-        return len(self._running) + sum(line.texts + line.reserved for line in self._lines.values())
+        return len(self._slots.running) + sum(line.texts + line.reserved for line in self._lines.values())
 
     def reserve(self, texts: int, *, lane: Lane, deadline: float) -> None:
         """Admit texts that are about to be tokenised and submitted, or refuse them at once.
@@ -155,6 +145,7 @@ class Batcher:
                 continue
             job.submitted = now
             line.add(job)
+        self._slots.arrived(len(jobs))
         self._changed()
         self._wake.set()
 
@@ -176,7 +167,7 @@ class Batcher:
         if job.line is not None:
             job.line.remove(job)
             self._lines[Lane.INTERACTIVE].add(job)
-        elif job not in self._running:
+        elif job not in self._slots.running:
             self._lines[job.lane].reserved -= 1
             self._lines[Lane.INTERACTIVE].reserved += 1
         job.lane = Lane.INTERACTIVE
@@ -190,45 +181,38 @@ class Batcher:
         # Polled, because no event tells of a worker that died.
         while self.waiting and time.monotonic() < end and self.healthy(stuck_after=inf):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-        if self._pump is not None:
-            self._pump.cancel()
-            await asyncio.gather(self._pump, return_exceptions=True)
-        abandoned = [*self._running, *(job for line in self._lines.values() for job in line)]
+        for pump in self._pumps:
+            pump.cancel()
+        await asyncio.gather(*self._pumps, return_exceptions=True)
+        abandoned = [*self._slots.running, *(job for line in self._lines.values() for job in line)]
         for job in abandoned:
             if job.line is not None:
                 job.line.remove(job)
             job.fail(_too_late())
-        self._running = []
+        for slot in self._slots:
+            slot.running = []
         self._closed = True
         remaining = max(0.0, end - time.monotonic())
-        if not await asyncio.to_thread(self._worker.stop, timeout=remaining + 0.1):
+        if not await self._slots.stop(timeout=remaining + 0.1):
             logger.warning("an engine call is still running; it is left behind")
 
-    async def _run(self) -> None:
+    async def _feed(self, slot: Slot) -> None:
         while True:
-            batch = self._next_batch()
+            batch = [] if self._slots.taken else self._next_batch()
             if not batch:
                 self._wake.clear()
                 await self._wake.wait()
                 continue
-            seconds = await self._run_batch(batch)
+            seconds = await self._run_batch(batch, slot)
+            if slot.alone:
+                self._wake.set()  # whoever had to wait until all threads are free
             if len(batch) > 1 or self._waiting_texts():
-                await self._catch_up(CATCH_UP_SHARE * seconds)
-
-    async def _catch_up(self, seconds: float) -> None:
-        """Let the event loop hand out answers and read what came, which joins the next batch (ADR 24).
-
-        The threads of an engine call wait for each other many times, so an event loop that takes a core from
-        one of them holds up all.
-        """
-        end = time.monotonic() + seconds
-        quiet, waiting = 0, self._waiting_texts()
-        while (quiet < QUIET_TURNS or self._on_their_way()) and not self._next_is_full():
-            if time.monotonic() >= end:
-                return
-            await asyncio.sleep(0 if quiet < QUIET_TURNS else LOOKUP_PAUSE_S)
-            before, waiting = waiting, self._waiting_texts()
-            quiet = quiet + 1 if waiting == before else 0
+                await catch_up(
+                    CATCH_UP_SHARE * seconds,
+                    waiting=self._waiting_texts,
+                    coming=self._on_their_way,
+                    full=self._next_is_full,
+                )
 
     def _on_their_way(self) -> int:
         """Return how many interactive requests or texts are being looked up or tokenised."""
@@ -236,20 +220,20 @@ class Batcher:
 
     def _next_is_full(self) -> bool:
         """Tell whether the lane that is next has enough for a batch."""
-        line = next((self._lines[lane] for lane in self._turns() if self._lines[lane].texts), None)
-        return line is not None and (
-            line.texts >= self._max_batch_texts or line.tokens >= self._max_batch_tokens
-        )
+        lane = next((lane for lane in self._turns() if self._lines[lane].texts), None)
+        if lane is None:
+            return False
+        line = self._lines[lane]
+        return line.texts >= self._share(lane) or line.tokens >= self._max_batch_tokens
 
     def _waiting_texts(self) -> int:
         return sum(line.texts for line in self._lines.values())
 
-    async def _run_batch(self, batch: list[Job]) -> float:
+    async def _run_batch(self, batch: list[Job], slot: Slot) -> float:
         """Run a batch; return the seconds that the engine took, 0.0 if it failed."""
         run = BatchRun(started=time.monotonic())
-        self._running = batch
         try:
-            answers = await self._worker.call([job.encoding for job in batch])
+            answers = await self._slots.run(slot, batch, waiting=self._waiting_texts())
             run.seconds = time.monotonic() - run.started
             for job, probabilities in zip(batch, answers, strict=True):
                 job.resolve(probabilities, run)
@@ -257,9 +241,9 @@ class Batcher:
             self._fail_batch(batch, error)
             seconds = 0.0
         else:
-            self._note_run(batch, run.seconds)
+            self._note_run(batch, run.seconds, alone=slot.alone)
             seconds = run.seconds
-        self._running = []
+        slot.running = []
         return seconds
 
     def _fail_batch(self, batch: list[Job], error: Exception) -> None:
@@ -276,7 +260,7 @@ class Batcher:
         """Take a batch from the lane whose turn it is, without jobs that are past their deadline."""
         for lane in self._turns():
             line = self._lines[lane]
-            while batch := line.take(max_tokens=self._max_batch_tokens, max_texts=self._max_batch_texts):
+            while batch := line.take(max_tokens=self._max_batch_tokens, max_texts=self._share(lane)):
                 live = self._drop_expired(batch)
                 self._changed()
                 self._made_room()
@@ -284,6 +268,10 @@ class Batcher:
                     self._last_lane = lane
                     return live
         return []
+
+    def _share(self, lane: Lane) -> int:
+        """Return how many of a lane's texts make a batch."""
+        return self._slots.share(self._lines[lane].texts, lane, most=self._max_batch_texts)
 
     def _turns(self) -> tuple[Lane, Lane]:
         """Return the lanes, the one whose turn it is first."""
@@ -309,14 +297,16 @@ class Batcher:
         line = self._lines[lane]
         own = line.tokens + line.reserved * self._speed.tokens_per_text
         other = sum(line.tokens for line in self._lines.values()) - line.tokens
-        running = sum(job.encoding.length for job in self._running)
+        running = sum(job.encoding.length for job in self._slots.running)
         # Turns are equal, so the other lane gets at most as much engine time as this one, plus one batch.
-        ahead = own + min(other, own + self._max_batch_tokens) + running
+        ahead = own + min(other, own + self._max_tokens) + running
         return ahead * self._speed.seconds_per_token
 
-    def _note_run(self, batch: list[Job], seconds: float) -> None:
+    def _note_run(self, batch: list[Job], seconds: float, *, alone: bool) -> None:
         lengths = [job.encoding.length for job in batch]
-        self._speed.note(texts=len(batch), tokens=sum(lengths), seconds=seconds)
+        # Beside others a batch has but its share of the engine.
+        whole = seconds if alone else seconds / len(self._slots)
+        self._speed.note(texts=len(batch), tokens=sum(lengths), seconds=whole)
         self._observer.batch_done(
             texts=len(batch), padded_tokens=max(lengths) * len(batch), tokens=sum(lengths), seconds=seconds
         )

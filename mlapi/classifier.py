@@ -9,10 +9,11 @@ import numpy as np
 
 from mlapi.engines.activation import activate
 from mlapi.errors import EngineError, GoldenMismatch
+from mlapi.ports import SharedEngine
 from mlapi.types import Encoding
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -27,12 +28,21 @@ CHARACTERS_PER_TOKEN = 5
 class Reader(Protocol):
     """The half of a classifier that differs between token and text engines."""
 
+    @property
+    def calls(self) -> int:
+        """How many calls of `infer_beside` may run at a time."""
+        ...
+
     def encode(self, texts: Sequence[str]) -> list[Encoding]:
         """Turn texts into what `infer` takes, in order."""
         ...
 
     def infer(self, encodings: Sequence[Encoding]) -> NDArray[np.float32]:
         """Return logits of shape (len(encodings), labels)."""
+        ...
+
+    def infer_beside(self, encodings: Sequence[Encoding]) -> NDArray[np.float32]:
+        """Return the same, computed beside other such calls."""
         ...
 
     def close(self) -> None:
@@ -47,6 +57,11 @@ class TokenReader:
     tokenizer: Tokenizer
     engine: TokenEngine
 
+    @property
+    def calls(self) -> int:
+        """How many calls of `infer_beside` may run at a time."""
+        return self.engine.calls if isinstance(self.engine, SharedEngine) else 1
+
     def encode(self, texts: Sequence[str]) -> list[Encoding]:
         """Tokenise."""
         return self.tokenizer.encode(texts)
@@ -54,6 +69,12 @@ class TokenReader:
     def infer(self, encodings: Sequence[Encoding]) -> NDArray[np.float32]:
         """Return logits of shape (len(encodings), labels)."""
         return self.engine.infer([encoding.payload for encoding in encodings])  # type: ignore[misc]
+
+    def infer_beside(self, encodings: Sequence[Encoding]) -> NDArray[np.float32]:
+        """Return the same, computed beside other such calls."""
+        if not isinstance(self.engine, SharedEngine):
+            return self.infer(encodings)
+        return self.engine.infer_beside([encoding.payload for encoding in encodings])  # type: ignore[misc]
 
     def close(self) -> None:
         """Release the engine."""
@@ -65,6 +86,7 @@ class TextReader:
     """Texts straight into a `TextEngine`."""
 
     engine: TextEngine
+    calls = 1
 
     def encode(self, texts: Sequence[str]) -> list[Encoding]:
         """Wrap each text, priced by its characters."""
@@ -77,17 +99,27 @@ class TextReader:
         """Return logits of shape (len(encodings), labels)."""
         return self.engine.infer_texts([encoding.payload for encoding in encodings])  # type: ignore[misc]
 
+    def infer_beside(self, encodings: Sequence[Encoding]) -> NDArray[np.float32]:
+        """Return the same."""
+        return self.infer(encodings)
+
     def close(self) -> None:
         """Release the engine."""
         self.engine.close()
 
 
 class Classifier:
-    """A model that is loaded and can answer. `encode` may run in several threads, `classify` in one."""
+    """A model that is loaded and can answer. `encode` may run in several threads, `classify` in one.
+
+    Attributes:
+        info: Which model it is.
+        calls: In how many threads `classify_beside` may run.
+    """
 
     def __init__(self, info: ModelInfo, reader: Reader) -> None:
         """Join a model's description with the reader that runs it."""
         self.info = info
+        self.calls = reader.calls
         self._reader = reader
 
     def encode(self, texts: Sequence[str]) -> list[Encoding]:
@@ -106,8 +138,11 @@ class Classifier:
         Raises:
             EngineError: The engine failed, or gave output of a wrong shape or a non-finite one.
         """
-        logits = self.logits(encodings)
-        return [tuple(row) for row in activate(logits, self.info.activation).tolist()]
+        return self._probabilities(self._logits(self._reader.infer, encodings))
+
+    def classify_beside(self, encodings: Sequence[Encoding]) -> list[Probabilities]:
+        """Run one batch beside other such calls, as `classify`, which must not run then."""
+        return self._probabilities(self._logits(self._reader.infer_beside, encodings))
 
     def logits(self, encodings: Sequence[Encoding]) -> NDArray[np.float32]:
         """Run one batch and return the checked logits, shape (len(encodings), labels).
@@ -115,8 +150,16 @@ class Classifier:
         Raises:
             EngineError: See `classify`.
         """
+        return self._logits(self._reader.infer, encodings)
+
+    def _probabilities(self, logits: NDArray[np.float32]) -> list[Probabilities]:
+        return [tuple(row) for row in activate(logits, self.info.activation).tolist()]
+
+    def _logits(
+        self, infer: Callable[[Sequence[Encoding]], NDArray[np.float32]], encodings: Sequence[Encoding]
+    ) -> NDArray[np.float32]:
         try:
-            logits = self._reader.infer(encodings)
+            logits = infer(encodings)
         except Exception as error:
             raise EngineError(f"the {self.info.engine} engine failed ({type(error).__name__})") from error
         expected = (len(encodings), len(self.info.labels))
@@ -149,7 +192,8 @@ class Classifier:
         due = [expected.logits for expected in golden] if own is None else own
         for number, (expected, logits) in enumerate(zip(golden, due, strict=True), start=1):
             (encoding,) = self.encode([expected.text])
-            (actual,) = self.classify([encoding])
+            ways = [self.classify, self.classify_beside] if self.calls > 1 else [self.classify]
+            actual = [classify([encoding])[0] for classify in ways]
             reference = activate(np.array([logits], dtype=np.float32), self.info.activation)[0]
             deviation = float(np.abs(np.array(actual) - reference).max())
             if not deviation <= tolerance:  # so that a NaN fails as well

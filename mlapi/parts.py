@@ -16,6 +16,7 @@ from mlapi.predictor import Predictor
 from mlapi.redis_access import redis_access
 from mlapi.resources import available_cpus, choose_threads
 from mlapi.serving import Serving
+from mlapi.slots import Slots
 from mlapi.worker import Worker
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class Parts:
         stack.push_async_callback(cache.aclose)
         cache.start()
         batcher = Batcher(
-            classifier.classify,
+            Slots(classifier.classify, classifier.classify_beside, count=classifier.calls),
             max_batch_tokens=settings.max_batch_tokens,
             max_batch_texts=settings.max_batch_texts,
             max_queue_texts=settings.max_queue_texts,

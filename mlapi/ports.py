@@ -39,6 +39,21 @@ class TokenEngine(Protocol):
         ...
 
 
+@runtime_checkable
+class SharedEngine(TokenEngine, Protocol):
+    """A `TokenEngine` that can also do several calls beside each other.
+
+    Attributes:
+        calls: From how many threads at a time `infer_beside` may be called, while `infer` is not.
+    """
+
+    calls: int
+
+    def infer_beside(self, batch: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """Return what `infer` returns, with one call's share of the machine."""
+        ...
+
+
 class TextEngine(Protocol):
     """Runs a model that does its own reading of the text. Called from one thread at a time."""
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from mlapi.engines.unpadding import FIRST, PLACES, TOKENS, VERSION, unpad
 from mlapi.errors import ModelError, VariantUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
     from types import ModuleType
 
@@ -86,8 +87,20 @@ def _core_of(openvino: ModuleType) -> Any:
     return openvino.Core()
 
 
+MAX_CALLS = 4
+"""Most calls beside each other; with more threads than that, each call gets several."""
+
+
 class OpenVinoEngine:
-    """Runs one ONNX graph with inputs `input_ids` and `attention_mask`, output `logits`."""
+    """Runs one ONNX graph with inputs `input_ids` and `attention_mask`, output `logits`.
+
+    The threads of a call wait for each other at each step. So the graph is compiled in two ways: with all
+    threads in one call, which answers a text that comes alone soonest, and with the threads shared out among
+    several calls, which get more done and do not all stand still when something else takes a core (ADR 25).
+
+    Attributes:
+        calls: How many calls of `infer_beside` may run at a time.
+    """
 
     name = "openvino"
 
@@ -96,7 +109,7 @@ class OpenVinoEngine:
 
         Args:
             path: The `.onnx` file.
-            threads: Threads for one inference call.
+            threads: Threads for all calls together.
             pad_id: Token id to pad with; masked, so its value does not reach the answer.
             cache_dir: Where compiled graphs are kept between starts; they are trusted as the model itself.
 
@@ -105,8 +118,15 @@ class OpenVinoEngine:
             ModelError: OpenVINO cannot load the graph, or its inputs or outputs are not as said above.
         """
         core = shared_core()
+        self.calls = min(threads, MAX_CALLS)
         try:
-            compiled = _compile(core, path, options=_options(threads), cache_dir=cache_dir)
+            read = cache(
+                partial(_read, core, path)
+            )  # at most once: what is compiled from it shares its weights
+            compiled, *shared = (
+                _compile(core, path, read=read, options=_options(threads, calls=calls), cache_dir=cache_dir)
+                for calls in ((1, self.calls) if self.calls > 1 else (1,))
+            )
         except Exception as error:  # whatever the runtime raises
             raise ModelError(f"{path} cannot be loaded by OpenVINO; export the model anew") from error
         names = {node.any_name for node in compiled.inputs}
@@ -120,18 +140,35 @@ class OpenVinoEngine:
         if "logits" not in (outputs := [node.any_name for node in compiled.outputs]):
             raise ModelError(f"{path} gives {', '.join(outputs)}, not logits")
         self._request = compiled.create_infer_request()
+        self._free: SimpleQueue[Any] = SimpleQueue()
+        if shared:
+            for _ in range(self.calls):
+                self._free.put(shared[0].create_infer_request())
+        else:
+            self._free.put(self._request)
         self._wants_token_types = "token_type_ids" in names
         self._pad_id = pad_id
 
     def infer(self, batch: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        """Return logits of shape (len(batch), labels)."""
+        """Return logits of shape (len(batch), labels), computed with all threads; one call at a time."""
+        return self._run(self._request, batch)
+
+    def infer_beside(self, batch: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """Return the same, computed with a call's share of the threads; waits where `calls` are running."""
+        request = self._free.get()
+        try:
+            return self._run(request, batch)
+        finally:
+            self._free.put(request)
+
+    def _run(self, request: Any, batch: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         feeds = self._feeds(batch)
         if self._wants_token_types:
             feeds["token_type_ids"] = np.zeros_like(feeds["input_ids"])
         # The arrays live until the call returns, so the runtime may read them in place.
-        self._request.infer(feeds, share_inputs=True, share_outputs=True)
+        request.infer(feeds, share_inputs=True, share_outputs=True)
         # The next call writes over its own output.
-        logits: NDArray[np.float32] = self._request.get_tensor("logits").data[: len(batch)].copy()
+        logits: NDArray[np.float32] = request.get_tensor("logits").data[: len(batch)].copy()
         return logits
 
     def _feeds(self, batch: Sequence[Sequence[int]]) -> dict[str, NDArray[np.int64]]:
@@ -149,13 +186,13 @@ class OpenVinoEngine:
 
     def close(self) -> None:
         """Drop the compiled graph; OpenVINO frees its memory with it."""
-        del self._request
+        del self._request, self._free
 
 
-def _options(threads: int) -> dict[str, Any]:
+def _options(threads: int, *, calls: int) -> dict[str, Any]:
     return {
         "PERFORMANCE_HINT": "LATENCY",
-        "NUM_STREAMS": 1,
+        "NUM_STREAMS": calls,
         "INFERENCE_NUM_THREADS": threads,
         # Workers and neighbours share the CPUs; threads that are pinned would stand in each other's way.
         "ENABLE_CPU_PINNING": False,
@@ -165,22 +202,24 @@ def _options(threads: int) -> dict[str, Any]:
     }
 
 
-def _compile(core: Any, path: Path, *, options: dict[str, Any], cache_dir: Path | None) -> Any:
+def _compile(
+    core: Any, path: Path, *, read: Callable[[], Any], options: dict[str, Any], cache_dir: Path | None
+) -> Any:
     """Return the compiled graph, from the cache where it is there, and see to it that it is there then."""
     if cache_dir is None:
-        return core.compile_model(_read(core, path), DEVICE, options)
+        return core.compile_model(read(), DEVICE, options)
     version = core.get_versions(DEVICE)[DEVICE].build_number
     cpu = [core.get_property(DEVICE, key) for key in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
-    cache = CompiledCache(
+    kept = CompiledCache(
         cache_dir, graph=path, made_by=repr((version, cpu, sorted(options.items()), VERSION))
     )
-    if (blob := cache.read()) is not None:
+    if (blob := kept.read()) is not None:
         try:
             return core.import_model(blob, DEVICE, options)
         except Exception as error:  # noqa: BLE001 - whatever the runtime raises, the graph itself is there
-            cache.distrust(error)
-    compiled = core.compile_model(_read(core, path), DEVICE, options)
-    cache.write(compiled.export_model)
+            kept.distrust(error)
+    compiled = core.compile_model(read(), DEVICE, options)
+    kept.write(compiled.export_model)
     return compiled
 
 

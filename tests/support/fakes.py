@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,10 +12,14 @@ from mlapi.classifier import Classifier, TokenReader
 from mlapi.engines.fake import FakeEngine, FakeTokenizer
 from mlapi.lanes import BatchRun, Job
 from mlapi.predictor import Predictor
+from mlapi.slots import Slots
 from mlapi.types import CacheKey, Encoding, Lane, ModelInfo, ModelVersion, Probabilities, VariantId
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
 PATIENCE_S = 10.0
 """How long a test waits for something that must happen; far longer than it ever takes."""
@@ -111,11 +116,47 @@ class DictCache:
         self.closed = True
 
 
+class SharedFakeEngine(FakeEngine):
+    """A fake engine that does two calls beside each other, and keeps how each was done.
+
+    Attributes:
+        ways: `alone` or `beside` for each call, in order of their starts.
+        most: Calls that ran at a time, at most.
+    """
+
+    calls = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ways: list[str] = []
+        self.most = 0
+        self._now: list[str] = []
+        self._lock = threading.Lock()
+
+    def infer(self, batch: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        return self._noted("alone", batch)
+
+    def infer_beside(self, batch: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        return self._noted("beside", batch)
+
+    def _noted(self, way: str, batch: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        with self._lock:
+            self.ways.append(way)
+            self._now.append(way)
+            self.most = max(self.most, len(self._now))
+            assert len(self._now) == 1 or "alone" not in self._now, "a call with all threads had company"
+        try:
+            return super().infer(batch)
+        finally:
+            with self._lock:
+                self._now.remove(way)
+
+
 class Rig:
     """A predictor with a fake engine behind it and everything in reach of the test."""
 
-    def __init__(self, *, window: int = 8, **limits: Any) -> None:
-        self.engine = FakeEngine()
+    def __init__(self, *, window: int = 8, engine: FakeEngine | None = None, **limits: Any) -> None:
+        self.engine = engine or FakeEngine()
         self.tokenizer = FakeTokenizer()
         self.cache = DictCache()
         self.observer = RecordingObserver()
@@ -126,7 +167,8 @@ class Rig:
             "max_queue_texts": 4096,
             "max_queue_tokens": 262_144,
         }
-        self.batcher = Batcher(self.classifier.classify, observer=self.observer, **{**defaults, **limits})
+        slots = Slots(self.classifier.classify, self.classifier.classify_beside, count=self.classifier.calls)
+        self.batcher = Batcher(slots, observer=self.observer, **{**defaults, **limits})
         self.predictor = Predictor(self.classifier, self.cache, self.batcher, window=window)
 
     async def __aenter__(self) -> Self:

@@ -11,6 +11,7 @@ from mlapi.engines.fake import FakeEngine, FakeTokenizer
 from mlapi.errors import EngineError, GoldenMismatch
 from mlapi.models.manifest import Golden
 from mlapi.types import Encoding, ModelInfo, ModelVersion, VariantId
+from tests.support.fakes import SharedFakeEngine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -214,6 +215,17 @@ def test_golden_truncation_must_agree(text: str, said: str, *, truncated: bool) 
     """If it fails, a tokenizer that cuts elsewhere than the reference goes unnoticed."""
     with pytest.raises(GoldenMismatch, match=f"golden text 1 is {said}, against the manifest"):
         _fake().check_golden([_golden(text, truncated=truncated)], tolerance=1e-4)
+
+
+def test_golden_texts_are_run_in_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If it fails, a graph that answers wrongly beside others starts, and only load shows it."""
+    engine = SharedFakeEngine()
+    classifier = Classifier(INFO, TokenReader(FakeTokenizer(max_length=8), engine))
+    classifier.check_golden([_golden()], tolerance=1e-4)
+    assert engine.ways == ["alone", "beside"]
+    monkeypatch.setattr(engine, "infer_beside", lambda batch: -engine.infer(batch))
+    with pytest.raises(GoldenMismatch, match="golden text 1 deviates by"):
+        classifier.check_golden([_golden()], tolerance=1e-4)
 
 
 def test_golden_that_is_no_number_fails() -> None:

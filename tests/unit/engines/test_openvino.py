@@ -5,6 +5,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,12 +15,13 @@ from onnx import TensorProto, helper
 
 from mlapi.engines.openvino import OpenVinoEngine, import_openvino
 from mlapi.errors import ModelError, VariantUnavailable
+from mlapi.ports import SharedEngine
 from tests.support.model_directory import GOLDEN_TEXTS, TinyModel, make_tiny_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+STARTER = Path(__file__).parents[3] / "models" / "starter" / "onnx" / "model.int8.onnx"
 TEXTS = [*GOLDEN_TEXTS, "i love this lovely movie and the music", "not very good", "x"]
 
 
@@ -283,3 +285,45 @@ def test_a_signal_after_an_engine_was_dropped_by_another_thread(tiny: TinyModel)
         check=False,
     )
     assert (done.returncode, done.stdout) == (0, "told\n"), done.stderr
+
+
+@pytest.mark.parametrize(("threads", "calls"), [(1, 1), (2, 2), (16, 4)])
+def test_threads_are_shared_out_among_a_few_calls(tiny: TinyModel, threads: int, calls: int) -> None:
+    """If it fails, cores idle under load; or a large machine's batches are as small as they are many."""
+    engine = OpenVinoEngine(_graph(tiny), threads=threads, pad_id=0)
+    assert engine.calls == calls
+    assert isinstance(engine, SharedEngine)
+
+
+def test_calls_beside_each_other_give_the_bits_of_a_call_alone() -> None:
+    """If it fails, a text's score depends on how busy the service was, or on what another thread asked."""
+    engine = OpenVinoEngine(STARTER, threads=2, pad_id=0)
+    rng = np.random.default_rng(3)
+    lengths = [1, 2, 7, 15, 16, 17, 40, 64, 128]
+    batches = [[rng.integers(5, 1000, length).tolist()] * texts for length in lengths for texts in (1, 3)]
+    alone = [engine.infer(batch) for batch in batches]
+    with ThreadPoolExecutor(4) as pool:  # more than there are calls: the rest wait
+        for _ in range(3):
+            beside = list(pool.map(engine.infer_beside, batches))
+            for first, second in zip(alone, beside, strict=True):
+                np.testing.assert_array_equal(first, second)
+
+
+def test_a_call_that_fails_gives_its_place_back(tiny: TinyModel) -> None:
+    """If it fails, two bad calls leave nobody to answer, and the service hangs."""
+    engine = OpenVinoEngine(_graph(tiny), threads=2, pad_id=0)
+    for _ in range(5):
+        with pytest.raises(ValueError, match="empty"):
+            engine.infer_beside([])
+    np.testing.assert_allclose(engine.infer_beside([tiny.ids("film")])[0], tiny.logits("film"), atol=1e-5)
+
+
+def test_both_ways_of_one_start_are_compiled_from_the_cache(tiny: TinyModel, tmp_path: Path) -> None:
+    """If it fails, the second way is compiled at each start, or the first one's file taken for it."""
+    cache = tmp_path / "cache"
+    OpenVinoEngine(_graph(tiny), threads=2, pad_id=0, cache_dir=cache).close()
+    assert len(list(cache.iterdir())) == 2
+    with _without_compiler():
+        engine = OpenVinoEngine(_graph(tiny), threads=2, pad_id=0, cache_dir=cache)
+    for infer in (engine.infer, engine.infer_beside):
+        np.testing.assert_allclose(infer([tiny.ids("film")])[0], tiny.logits("film"), atol=1e-5)
