@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,7 +14,7 @@ from mlapi.ports import SharedEngine
 from mlapi.types import Encoding
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -189,23 +190,31 @@ class Classifier:
             GoldenMismatch: A text's probability or truncation differs; names the text by its number.
             EngineError: The engine failed on one.
         """
+        encodings = self.encode([expected.text for expected in golden])
+        for number, (expected, encoding) in enumerate(zip(golden, encodings, strict=True), start=1):
+            if encoding.truncated != expected.truncated:
+                raise GoldenMismatch(
+                    f"{self.info.name} ({self.info.variant}): golden text {number} is "
+                    f"{'' if encoding.truncated else 'not '}truncated, against the manifest"
+                )
         due = [expected.logits for expected in golden] if own is None else own
-        for number, (expected, logits) in enumerate(zip(golden, due, strict=True), start=1):
-            (encoding,) = self.encode([expected.text])
-            ways = [self.classify, self.classify_beside] if self.calls > 1 else [self.classify]
-            actual = [classify([encoding])[0] for classify in ways]
+        singles = [[encoding] for encoding in encodings]
+        self._compare(map(self.classify, singles), due, tolerance)
+        if self.calls > 1:
+            with ThreadPoolExecutor(self.calls) as pool:
+                self._compare(pool.map(self.classify_beside, singles), due, tolerance)
+
+    def _compare(
+        self, answers: Iterable[list[Probabilities]], due: Sequence[Sequence[float]], tolerance: float
+    ) -> None:
+        for number, (actual, logits) in enumerate(zip(answers, due, strict=True), start=1):
             reference = activate(np.array([logits], dtype=np.float32), self.info.activation)[0]
-            deviation = float(np.abs(np.array(actual) - reference).max())
+            deviation = float(np.abs(np.array(actual[0]) - reference).max())
             if not deviation <= tolerance:  # so that a NaN fails as well
                 raise GoldenMismatch(
                     f"{self.info.name} ({self.info.variant}): golden text {number} deviates by "
                     f"{deviation:.2g}, more than {tolerance:.2g}; this CPU or engine version does not give "
                     "the recorded answers: try another variant, or export the model on this machine"
-                )
-            if encoding.truncated != expected.truncated:
-                raise GoldenMismatch(
-                    f"{self.info.name} ({self.info.variant}): golden text {number} is "
-                    f"{'' if encoding.truncated else 'not '}truncated, against the manifest"
                 )
 
     def close(self) -> None:

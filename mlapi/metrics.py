@@ -92,7 +92,7 @@ class Metrics:
         )
         self._threads = Gauge(
             "mlapi_engine_threads",
-            "CPU threads of one engine call.",
+            "CPU threads of the engine.",
             multiprocess_mode="livemax",
             registry=registry,
         )

@@ -43,7 +43,7 @@ class Threads:
 def choose_threads(
     asked: int | None, *, workers: int = 1, root: Path = CGROUP_ROOT, membership: Path = MEMBERSHIP
 ) -> Threads:
-    """Return the CPU threads of one engine call: those asked for, or this process's share of the CPUs.
+    """Return the CPU threads of the engine: those asked for, or this process's share of the CPUs.
 
     Args:
         asked: The setting, None where there is none.

@@ -43,7 +43,7 @@ class Settings(BaseSettings):
     """Which variant of it: a name from the manifest, or `auto` for the fastest that works on this machine."""
 
     threads: Positive | None = None
-    """CPU threads of one inference call; by default the CPUs of the container, divided by workers."""
+    """CPU threads of the engine; by default the CPUs of the container, divided by workers."""
 
     compiled_cache: Path | None = None
     """Directory where compiled models are kept between starts, for OpenVINO. Whoever can write there decides
@@ -123,7 +123,7 @@ class Settings(BaseSettings):
     """Texts of a bulk request that are queued together; two windows are in work at once."""
 
     max_batch_tokens: Positive = 1_024
-    """Padded tokens in one engine call. Larger batches gain little on a CPU and make single texts wait."""
+    """Padded tokens in the engine at a time. Larger batches gain little on a CPU; single texts wait for them."""
 
     max_batch_texts: Positive = 64
     """Texts in one engine call."""

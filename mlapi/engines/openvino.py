@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from importlib import import_module
 from queue import SimpleQueue
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -120,13 +122,12 @@ class OpenVinoEngine:
         core = shared_core()
         self.calls = min(threads, MAX_CALLS)
         try:
-            read = cache(
-                partial(_read, core, path)
-            )  # at most once: what is compiled from it shares its weights
-            compiled, *shared = (
-                _compile(core, path, read=read, options=_options(threads, calls=calls), cache_dir=cache_dir)
-                for calls in ((1, self.calls) if self.calls > 1 else (1,))
-            )
+            read = _once(partial(_read, core, path))
+            with ThreadPoolExecutor(2) as pool:
+                compiled, *shared = pool.map(
+                    lambda calls: _compile(core, path, read, _options(threads, calls=calls), cache_dir),
+                    (1, self.calls) if self.calls > 1 else (1,),
+                )
         except Exception as error:  # whatever the runtime raises
             raise ModelError(f"{path} cannot be loaded by OpenVINO; export the model anew") from error
         names = {node.any_name for node in compiled.inputs}
@@ -203,7 +204,7 @@ def _options(threads: int, *, calls: int) -> dict[str, Any]:
 
 
 def _compile(
-    core: Any, path: Path, *, read: Callable[[], Any], options: dict[str, Any], cache_dir: Path | None
+    core: Any, path: Path, read: Callable[[], Any], options: dict[str, Any], cache_dir: Path | None
 ) -> Any:
     """Return the compiled graph, from the cache where it is there, and see to it that it is there then."""
     if cache_dir is None:
@@ -221,6 +222,20 @@ def _compile(
     compiled = core.compile_model(read(), DEVICE, options)
     kept.write(compiled.export_model)
     return compiled
+
+
+def _once(make: Callable[[], Any]) -> Callable[[], Any]:
+    """Return a function that makes something at its first call, and returns it at each, from any thread.
+
+    What is compiled from one model shares its weights, as far as OpenVINO takes them as they are.
+    """
+    lock, made = Lock(), cache(make)
+
+    def once() -> Any:
+        with lock:
+            return made()
+
+    return once
 
 
 def _read(core: Any, path: Path) -> Any:
