@@ -123,7 +123,7 @@ class Settings(BaseSettings):
     """Texts of a bulk request that are queued together; two windows are in work at once."""
 
     max_batch_tokens: Positive = 1_024
-    """Padded tokens in the engine at a time. Larger batches gain little on a CPU; single texts wait for them."""
+    """Padded tokens in the engine at a time. Larger batches gain little on a CPU and delay single texts."""
 
     max_batch_texts: Positive = 64
     """Texts in one engine call."""
