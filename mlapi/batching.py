@@ -204,6 +204,8 @@ class Batcher:
                 await self._wake.wait()
                 continue
             seconds = await self._run_batch(batch, slot)
+            if self._slots.retired(slot):
+                return  # else it would fail what the others can do until the process is restarted
             if slot.alone:
                 self._wake.set()  # whoever had to wait until all threads are free
             if len(batch) > 1 or self._waiting_texts():

@@ -22,7 +22,7 @@ async def catch_up(
 ) -> None:
     """Let the event loop hand out answers and read what came, which joins the next batch.
 
-    Who was just answered and asks again is in it then, and the event loop takes no core from the engine.
+    Who was just answered and asks again is in it then, and the event loop takes no core from that call.
 
     Args:
         seconds: After which it gets no further turn.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,6 +11,7 @@ from mlapi.engines.activation import activate
 from mlapi.errors import EngineError, GoldenMismatch
 from mlapi.ports import SharedEngine
 from mlapi.types import Encoding
+from mlapi.worker import run_beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -201,8 +201,12 @@ class Classifier:
         singles = [[encoding] for encoding in encodings]
         self._compare(map(self.classify, singles), due, tolerance)
         if self.calls > 1:
-            with ThreadPoolExecutor(self.calls) as pool:
-                self._compare(pool.map(self.classify_beside, singles), due, tolerance)
+            parts = run_beside(
+                lambda first: [self.classify_beside(single) for single in singles[first :: self.calls]],
+                range(self.calls),
+            )
+            beside = [parts[number % self.calls][number // self.calls] for number in range(len(singles))]
+            self._compare(beside, due, tolerance)
 
     def _compare(
         self, answers: Iterable[list[Probabilities]], due: Sequence[Sequence[float]], tolerance: float

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from math import inf
 from typing import TYPE_CHECKING
 
 from mlapi.worker import Worker
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 LOOP_SHARE = 0.25
 """Share of a call's time that the event loop worked, from which on the next call does not get all threads."""
+
+COMPANY_S = 1.0
+"""Seconds after a call that had company in which the next text does not get all threads."""
 
 LOOP_LEAST_S = 0.0003
 """Work of the event loop that does not count: what belongs to the call itself, and one more answer."""
@@ -56,15 +60,20 @@ class Slots:
 
         Args:
             classify: Runs one batch with all threads, while no other runs.
-            beside: Runs one batch while others run; needed where there are several slots.
+            beside: Runs one batch while others run.
             count: How many.
+
+        Raises:
+            ValueError: There are several, and `beside` is missing.
         """
+        if count > 1 and beside is None:
+            raise ValueError("several slots need a way to run batches beside each other")
         self._slots = [
             Slot(classify, beside or classify, name=f"mlapi-engine-{number}")
             for number in range(1, count + 1)
         ]
         self._arrived = 0
-        self._company = False
+        self._company_until = 0.0
 
     def start(self) -> None:
         """Start the threads. Needs a running event loop."""
@@ -101,6 +110,11 @@ class Slots:
         """Whether one call has all the threads, so that no other may start."""
         return any(slot.alone and slot.running for slot in self._slots)
 
+    def retired(self, slot: Slot) -> bool:
+        """Tell whether a slot's thread is gone, and another's lives that can do its work."""
+        living = [one for one in self._slots if one.worker.healthy(stuck_after=inf)]
+        return bool(living) and slot not in living
+
     def share(self, waiting: int, lane: Lane, *, most: int) -> int:
         """Return how many of a lane's waiting texts make a batch, so that the slots get equally many.
 
@@ -119,7 +133,7 @@ class Slots:
         self._arrived += texts
 
     async def run(self, slot: Slot, batch: list[Job], *, waiting: int) -> list[Probabilities]:
-        """Run one batch, with all threads if its text is alone, and the last call's was.
+        """Run one batch, with all threads if its text is alone, and the last call had no company.
 
         Whoever waits for the answer has it before `slot.running` is empty again.
 
@@ -132,13 +146,14 @@ class Slots:
             Exception: What the engine raised.
         """
         company = bool(waiting or len(batch) > 1 or self.running)
-        slot.alone = len(self._slots) == 1 or not (company or self._company)
+        started = time.monotonic()
+        slot.alone = len(self._slots) == 1 or not (company or started < self._company_until)
         slot.running = batch
-        arrived, started, worked = self._arrived, time.monotonic(), time.thread_time()
+        arrived, worked = self._arrived, time.thread_time()
         try:
             return await slot.worker.call([job.encoding for job in batch])
         finally:
-            worked, seconds = time.thread_time() - worked, time.monotonic() - started
-            self._company = (
-                company or arrived < self._arrived or worked > max(LOOP_LEAST_S, LOOP_SHARE * seconds)
-            )
+            ended = time.monotonic()
+            busy = time.thread_time() - worked > max(LOOP_LEAST_S, LOOP_SHARE * (ended - started))
+            had_company = company or busy or arrived < self._arrived
+            self._company_until = ended + COMPANY_S if had_company else 0.0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from importlib import import_module
 from queue import SimpleQueue
@@ -19,6 +18,7 @@ from mlapi.engines.packing import pack_batch
 from mlapi.engines.padding import pad_batch
 from mlapi.engines.unpadding import FIRST, PLACES, TOKENS, VERSION, unpad
 from mlapi.errors import ModelError, VariantUnavailable
+from mlapi.worker import run_beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,7 +37,7 @@ CACHED_KERNELS = 512
 Both prepare kernels for every shape of batch (about ten of them, 3 to 4 MB in all for a full-size DistilBERT)
 and by default keep thousands, so that a server, which sees a new shape every few batches, grows beyond 1.3 GB
 within 300 of them. With this many, the lengths of single texts stay prepared. What was dropped is prepared
-again within the call, for 5 to 20 ms.
+again within the call, for 5 to 20 ms. Each of several calls keeps half as many, since each keeps its own.
 """
 
 PADDED_TO = 16
@@ -90,7 +90,7 @@ def _core_of(openvino: ModuleType) -> Any:
 
 
 MAX_CALLS = 4
-"""Most calls beside each other; with more threads than that, each call gets several."""
+"""Most calls beside each other, where the threads can be shared out evenly among so many."""
 
 
 class OpenVinoEngine:
@@ -120,14 +120,13 @@ class OpenVinoEngine:
             ModelError: OpenVINO cannot load the graph, or its inputs or outputs are not as said above.
         """
         core = shared_core()
-        self.calls = min(threads, MAX_CALLS)
+        self.calls = _calls(threads)
         try:
             read = _once(partial(_read, core, path))
-            with ThreadPoolExecutor(2) as pool:
-                compiled, *shared = pool.map(
-                    lambda calls: _compile(core, path, read, _options(threads, calls=calls), cache_dir),
-                    (1, self.calls) if self.calls > 1 else (1,),
-                )
+            compiled, *shared = run_beside(
+                lambda calls: _compile(core, path, read, _options(threads, calls=calls), cache_dir),
+                (1, self.calls) if self.calls > 1 else (1,),
+            )
         except Exception as error:  # whatever the runtime raises
             raise ModelError(f"{path} cannot be loaded by OpenVINO; export the model anew") from error
         names = {node.any_name for node in compiled.inputs}
@@ -190,6 +189,11 @@ class OpenVinoEngine:
         del self._request, self._free
 
 
+def _calls(threads: int) -> int:
+    """Return among how many calls to share threads out: OpenVINO gives each the same number of them."""
+    return next((calls for calls in range(MAX_CALLS, 1, -1) if threads % calls == 0), threads)
+
+
 def _options(threads: int, *, calls: int) -> dict[str, Any]:
     return {
         "PERFORMANCE_HINT": "LATENCY",
@@ -199,7 +203,7 @@ def _options(threads: int, *, calls: int) -> dict[str, Any]:
         "ENABLE_CPU_PINNING": False,
         # The default computes in bfloat16 where the CPU can, with other answers on other machines.
         "INFERENCE_PRECISION_HINT": "f32",
-        "CPU_RUNTIME_CACHE_CAPACITY": CACHED_KERNELS,
+        "CPU_RUNTIME_CACHE_CAPACITY": CACHED_KERNELS if calls == 1 else CACHED_KERNELS // 2,
     }
 
 
@@ -225,17 +229,17 @@ def _compile(
 
 
 def _once(make: Callable[[], Any]) -> Callable[[], Any]:
-    """Return a function that makes something at its first call, and returns it at each, from any thread.
+    """Return a function that makes an `openvino.Model` at its first call, and returns a clone of it at each.
 
-    What is compiled from one model shares its weights, as far as OpenVINO takes them as they are.
+    Clones share their weights, and so does what is compiled from them, where OpenVINO takes them as they are.
     """
     lock, made = Lock(), cache(make)
 
-    def once() -> Any:
+    def clone() -> Any:
         with lock:
-            return made()
+            return made().clone()
 
-    return once
+    return clone
 
 
 def _read(core: Any, path: Path) -> Any:

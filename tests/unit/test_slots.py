@@ -21,6 +21,16 @@ class SharedRig(Rig):
     def __init__(self, **limits: int) -> None:
         super().__init__(engine=SharedFakeEngine(), **limits)
 
+    async def __aexit__(self, *exit_: object) -> None:
+        await super().__aexit__(*exit_)
+        assert self.engine.overlaps == 0, "something ran beside a call with all threads"
+
+
+@pytest.fixture(autouse=True)
+def quiet_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the event loop's work count as none: the fake engine takes no time to compare it with."""
+    monkeypatch.setattr(slots, "LOOP_LEAST_S", 10.0)
+
 
 def _submit(rig: Rig, *jobs: RecordingJob) -> None:
     for job in jobs:
@@ -32,6 +42,7 @@ async def _ask(rig: Rig, *lengths: int) -> None:
     jobs = [RecordingJob(length) for length in lengths]
     _submit(rig, *jobs)
     await asyncio.gather(*[job.wait() for job in jobs])
+    assert [job.error for job in jobs] == [None] * len(jobs)
 
 
 async def _held(rig: SharedRig, *, batches: int) -> list[RecordingJob]:
@@ -75,24 +86,23 @@ async def test_nothing_starts_beside_a_text_that_has_all_threads() -> None:
         _submit(rig, *late)
         await asyncio.sleep(0.05)
         assert rig.engine.ways == ["alone"]
+        rig.engine._seconds = 0.1
         rig.engine.gate.set()
         await asyncio.gather(*[job.wait() for job in (first, *late)])
         assert rig.engine.ways == ["alone", "beside", "beside"]
+        assert rig.engine.most == 2  # then both slots go on
 
 
 async def test_two_clients_do_not_take_turns_with_all_threads() -> None:
     """Each would find the engine taken by the other for good, which gets less done than sharing it."""
     async with SharedRig() as rig:
-        rig.engine._seconds = 0.02
-
-        async def client(start: float) -> None:
-            await asyncio.sleep(start)
-            for _ in range(6):
-                await _ask(rig, 10)
-
-        await asyncio.gather(client(0.0), client(0.01))
-        assert rig.engine.ways[0] == "alone"
-        assert rig.engine.ways[2:-2] == ["beside"] * 8
+        first = (await _held(rig, batches=1))[0]
+        second = asyncio.create_task(_ask(rig, 10))
+        await asyncio.sleep(0)
+        rig.engine.gate.set()
+        await asyncio.gather(first.wait(), second)
+        await _ask(rig, 10)
+        assert rig.engine.ways[:2] == ["alone", "beside"]
 
 
 async def test_once_the_company_has_gone_a_text_gets_all_threads_again() -> None:
@@ -104,8 +114,19 @@ async def test_once_the_company_has_gone_a_text_gets_all_threads_again() -> None
         assert rig.engine.ways == ["beside", "beside", "beside", "alone", "alone"]
 
 
-async def test_an_event_loop_at_work_is_company() -> None:
+async def test_company_of_long_ago_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a burst now and then, most texts that come alone would be answered later than they could be."""
+    monkeypatch.setattr(slots, "COMPANY_S", 0.05)
+    async with SharedRig() as rig:
+        await _ask(rig, *[10] * 4)
+        await asyncio.sleep(0.1)
+        await _ask(rig, 10)
+        assert rig.engine.ways == ["beside", "beside", "alone"]
+
+
+async def test_an_event_loop_at_work_is_company(monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers from the cache would take a core from a call whose threads then all wait."""
+    monkeypatch.setattr(slots, "LOOP_LEAST_S", 0.04)
     async with SharedRig() as rig:
         held = (await _held(rig, batches=1))[0]
         until = time.thread_time() + 0.05
@@ -143,7 +164,7 @@ async def test_the_expected_wait_counts_all_slots() -> None:
         await _ask(rig, 100, 100)  # 0.1 s for both, so 0.05 s for each
         await _held(rig, batches=2)
         _submit(rig, *[RecordingJob(100) for _ in range(8)])  # 0.4 s
-        rig.batcher.reserve(1, lane=Lane.INTERACTIVE, deadline=time.monotonic() + 0.7)
+        rig.batcher.reserve(1, lane=Lane.INTERACTIVE, deadline=time.monotonic() + 0.75)
         with pytest.raises(Overloaded, match="longer than this request may take"):
             rig.batcher.reserve(1, lane=Lane.INTERACTIVE, deadline=time.monotonic() + 0.25)
         rig.batcher.release(RecordingJob(5))
@@ -161,10 +182,29 @@ async def test_a_batch_that_fails_leaves_the_other_slot_alone() -> None:
         await _ask(rig, 10)
 
 
+async def test_a_slot_whose_thread_is_gone_leaves_its_work_to_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would fail all texts of both, faster than the other answers, until the pod is restarted."""
+    async with SharedRig() as rig:
+        monkeypatch.setattr(rig.engine, "infer", _end_of_the_thread)
+        job = RecordingJob(10)
+        _submit(rig, job)
+        await job.wait()
+        assert isinstance(job.error, EngineError)
+        for _ in range(5):
+            await _ask(rig, *[10] * 8)
+        assert not rig.batcher.healthy(stuck_after=60)
+
+
+def _end_of_the_thread(_: object) -> None:
+    raise SystemExit
+
+
 async def test_one_stuck_slot_makes_the_whole_unhealthy() -> None:
     """Half the requests would hang, in a pod that nobody restarts."""
     async with SharedRig() as rig:
-        await _held(rig, batches=2)
+        await _held(rig, batches=1)
         assert rig.batcher.healthy(stuck_after=60)
         await asyncio.sleep(0.02)
         assert not rig.batcher.healthy(stuck_after=0.01)
@@ -183,5 +223,7 @@ async def test_closing_finishes_what_runs_in_each_slot() -> None:
 
 def test_an_engine_with_one_slot_takes_what_there_is() -> None:
     """Engines that cannot share their threads out would get smaller batches for nothing."""
+    with pytest.raises(ValueError, match="beside each other"):
+        slots.Slots(lambda batch: [()] * len(batch), count=2)
     one = slots.Slots(lambda batch: [()] * len(batch))
     assert one.share(40, Lane.INTERACTIVE, most=64) == 64

@@ -287,7 +287,7 @@ def test_a_signal_after_an_engine_was_dropped_by_another_thread(tiny: TinyModel)
     assert (done.returncode, done.stdout) == (0, "told\n"), done.stderr
 
 
-@pytest.mark.parametrize(("threads", "calls"), [(1, 1), (2, 2), (16, 4)])
+@pytest.mark.parametrize(("threads", "calls"), [(1, 1), (2, 2), (4, 4), (5, 5), (6, 3), (7, 7), (16, 4)])
 def test_threads_are_shared_out_among_a_few_calls(tiny: TinyModel, threads: int, calls: int) -> None:
     """If it fails, cores idle under load; or a large machine's batches are as small as they are many."""
     engine = OpenVinoEngine(_graph(tiny), threads=threads, pad_id=0)
