@@ -58,7 +58,7 @@ def load_classifier(
     Args:
         path: The model directory.
         variant: A variant's name, `auto`, or `fake` for the fake engine under this model's name and labels.
-        threads: CPU threads for one inference call.
+        threads: CPU threads of the engine.
         compiled_cache: Directory for compiled graphs, of engines that can keep them.
         machine: What `auto` decides by; by default the one that this runs on.
 
