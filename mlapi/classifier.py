@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from mlapi.engines.activation import activate
+from mlapi.engines.beside import run_beside
 from mlapi.errors import EngineError, GoldenMismatch
 from mlapi.ports import SharedEngine
 from mlapi.types import Encoding
-from mlapi.worker import run_beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlapi.engines.beside import run_beside
 from mlapi.engines.compiled import CompiledCache
 from mlapi.engines.packing import pack_batch
 from mlapi.engines.padding import pad_batch
 from mlapi.engines.unpadding import FIRST, PLACES, TOKENS, VERSION, unpad
 from mlapi.errors import ModelError, VariantUnavailable
-from mlapi.worker import run_beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

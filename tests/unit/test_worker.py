@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -11,7 +9,7 @@ import pytest
 
 from mlapi.errors import EngineError
 from mlapi.types import Encoding, Probabilities
-from mlapi.worker import Worker, run_beside
+from mlapi.worker import Worker
 from tests.support.fakes import eventually
 
 if TYPE_CHECKING:
@@ -128,41 +126,3 @@ async def test_what_was_cancelled_is_not_begun() -> None:
     await first
     worker.stop(timeout=5)
     assert seen == [1]
-
-
-def test_what_runs_beside_gives_results_in_order() -> None:
-    """If it fails, a start gets the two compiled graphs the wrong way round."""
-    meet = threading.Barrier(3, timeout=10)  # none of them gets on alone
-
-    def double(number: int) -> int:
-        meet.wait()
-        return 2 * number
-
-    assert run_beside(double, [1, 2, 3]) == [2, 4, 6]
-
-
-def test_what_runs_beside_raises_the_first_error() -> None:
-    """If it fails, a model that cannot be loaded is served, or ends in an error of another kind."""
-
-    def refuse(number: int) -> int:
-        if number:
-            raise EngineError(f"number {number}")
-        return number
-
-    with pytest.raises(EngineError, match="number 1"):
-        run_beside(refuse, [0, 1, 2])
-
-
-def test_what_runs_beside_does_not_keep_the_process() -> None:
-    """If it fails, a process that is told to end while its model loads stays until it has loaded."""
-    script = (
-        "import threading, time\n"
-        "from mlapi.worker import run_beside\n"
-        "begun = threading.Event()\n"
-        "def hang(_):\n"
-        "    begun.set()\n"
-        "    time.sleep(60)\n"
-        "threading.Thread(target=run_beside, args=(hang, [1, 2]), daemon=True).start()\n"
-        "begun.wait()\n"
-    )
-    assert subprocess.run([sys.executable, "-c", script], timeout=30, check=False).returncode == 0
