@@ -112,8 +112,9 @@ class Slots:
 
     def retired(self, slot: Slot) -> bool:
         """Tell whether a slot's thread is gone, and another's lives that can do its work."""
-        living = [one for one in self._slots if one.worker.healthy(stuck_after=inf)]
-        return bool(living) and slot not in living
+        return not slot.worker.healthy(stuck_after=inf) and any(
+            other.worker.healthy(stuck_after=inf) for other in self._slots
+        )
 
     def share(self, waiting: int, lane: Lane, *, most: int) -> int:
         """Return how many of a lane's waiting texts make a batch, so that the slots get equally many.

@@ -194,6 +194,13 @@ class Rig:
         return sum(len(batch) for batch in self.engine.batches)
 
 
+def submit(rig: Rig, *jobs: RecordingJob) -> None:
+    """Reserve places for jobs and put them in line."""
+    for job in jobs:
+        rig.batcher.reserve(1, lane=job.lane, deadline=job.deadline)
+    rig.batcher.submit(list(jobs))
+
+
 async def eventually(condition: Callable[[], bool]) -> None:
     """Wait until the condition holds; fail the test when it does not within `PATIENCE_S`."""
     end = time.monotonic() + PATIENCE_S

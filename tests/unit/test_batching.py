@@ -11,20 +11,14 @@ import pytest
 from mlapi import batching
 from mlapi.errors import DeadlineExceeded, Draining, EngineError, Overloaded
 from mlapi.types import Lane
-from tests.support.fakes import RecordingJob, Rig, eventually
-
-
-def _submit(rig: Rig, *jobs: RecordingJob) -> None:
-    for job in jobs:
-        rig.batcher.reserve(1, lane=job.lane, deadline=job.deadline)
-    rig.batcher.submit(list(jobs))
+from tests.support.fakes import RecordingJob, Rig, eventually, submit
 
 
 async def _occupy(rig: Rig) -> RecordingJob:
     """Keep the engine busy with one job until its gate is opened."""
     rig.engine.gate.clear()
     job = RecordingJob(1)
-    _submit(rig, job)
+    submit(rig, job)
     await rig.engine_is_busy()
     return job
 
@@ -34,7 +28,7 @@ async def test_jobs_that_wait_together_run_together() -> None:
     async with Rig() as rig:
         await _occupy(rig)
         jobs = [RecordingJob(10) for _ in range(5)]
-        _submit(rig, *jobs)
+        submit(rig, *jobs)
         rig.engine.gate.set()
         await asyncio.gather(*[job.wait() for job in jobs])
         assert [len(batch) for batch in rig.engine.batches] == [1, 5]
@@ -44,7 +38,7 @@ async def test_jobs_that_wait_together_run_together() -> None:
 async def _ask_again_at_once(rig: Rig, times: int) -> None:
     for _ in range(times):
         job = RecordingJob(10)
-        _submit(rig, job)
+        submit(rig, job)
         await job.wait()
 
 
@@ -80,7 +74,7 @@ async def test_a_text_that_is_looked_up_joins_the_next_batch(monkeypatch: pytest
         rig.engine.gate.set()
         await asyncio.gather(*answers)
         waits = RecordingJob(10)
-        _submit(rig, waits)
+        submit(rig, waits)
         ran = len(rig.engine.batches)
         await asyncio.sleep(0.1)
         assert len(rig.engine.batches) == ran
@@ -101,7 +95,7 @@ async def test_a_full_batch_is_waited_for_by_nobody(
         running = await _occupy(rig)
         rig.engine._seconds = 0.001
         jobs = [RecordingJob(length) for length in lengths]
-        _submit(rig, *jobs)
+        submit(rig, *jobs)
         rig.batcher.coming = 1  # for as long as this lasts, only a full batch ends the wait
         rig.engine.gate.set()
         await running.wait()
@@ -128,10 +122,10 @@ async def test_the_engine_does_not_wait_for_an_event_loop_that_always_has_more_t
     many = 1_000_000
     async with Rig(max_batch_texts=many, max_batch_tokens=many, max_queue_texts=many) as rig:
         rig.engine._seconds = 0.05
-        _submit(rig, RecordingJob(1), RecordingJob(1))
+        submit(rig, RecordingJob(1), RecordingJob(1))
         until = time.monotonic() + 5.0
         while len(rig.engine.batches) < 4 and time.monotonic() < until:
-            _submit(rig, RecordingJob(1, deadline=until + 1e6))
+            submit(rig, RecordingJob(1, deadline=until + 1e6))
             time.sleep(0.0005)  # noqa: ASYNC251 - a turn of the event loop that takes long
             await asyncio.sleep(0)
         assert len(rig.engine.batches) == 4
@@ -142,9 +136,9 @@ async def test_lanes_take_turns() -> None:
     async with Rig(max_batch_texts=4) as rig:
         await _occupy(rig)
         bulk = [RecordingJob(20, lane=Lane.BULK) for _ in range(12)]
-        _submit(rig, *bulk)
+        submit(rig, *bulk)
         singles = [RecordingJob(10) for _ in range(8)]
-        _submit(rig, *singles)
+        submit(rig, *singles)
         rig.engine.gate.set()
         await asyncio.gather(*[job.wait() for job in [*bulk, *singles]])
         kinds = ["bulk" if batch[0][0] == 20 else "single" for batch in rig.engine.batches[1:]]
@@ -155,7 +149,7 @@ async def test_a_full_lane_refuses_and_the_other_does_not() -> None:
     """Memory would grow without bound, or bulk work lock single texts out."""
     async with Rig(max_queue_texts=3) as rig:
         await _occupy(rig)
-        _submit(rig, *[RecordingJob(5, lane=Lane.BULK) for _ in range(3)])
+        submit(rig, *[RecordingJob(5, lane=Lane.BULK) for _ in range(3)])
         with pytest.raises(Overloaded) as refusal:
             rig.batcher.reserve(1, lane=Lane.BULK, deadline=time.monotonic() + 60)
         assert refusal.value.retry_after >= 1
@@ -171,7 +165,7 @@ async def test_waiting_tokens_are_bounded() -> None:
     """A few thousand long texts would be admitted that take minutes to run."""
     async with Rig(max_queue_tokens=100) as rig:
         await _occupy(rig)
-        _submit(rig, RecordingJob(100))
+        submit(rig, RecordingJob(100))
         with pytest.raises(Overloaded):
             rig.batcher.reserve(1, lane=Lane.INTERACTIVE, deadline=time.monotonic() + 60)
         assert rig.observer.reasons == ["tokens"]
@@ -182,10 +176,10 @@ async def test_what_cannot_meet_its_deadline_is_refused_at_the_door() -> None:
     async with Rig(max_batch_tokens=100) as rig:
         rig.engine._seconds = 0.05
         first = RecordingJob(100)
-        _submit(rig, first)
+        submit(rig, first)
         await first.wait()
         rig.engine.gate.clear()
-        _submit(rig, *[RecordingJob(100) for _ in range(20)])
+        submit(rig, *[RecordingJob(100) for _ in range(20)])
         with pytest.raises(Overloaded, match="longer than this request may take"):
             rig.batcher.reserve(1, lane=Lane.INTERACTIVE, deadline=time.monotonic() + 0.2)
         assert rig.observer.reasons == ["deadline"]
@@ -199,7 +193,7 @@ async def test_an_idle_engine_admits_anything() -> None:
     async with Rig() as rig:
         rig.batcher._speed.note(texts=1, tokens=10, seconds=300)
         job = RecordingJob(100, deadline=time.monotonic() + 1)
-        _submit(rig, job)
+        submit(rig, job)
         await job.wait()
         assert job.answer is not None
 
@@ -209,7 +203,7 @@ async def test_jobs_past_their_deadline_do_not_reach_the_engine() -> None:
     async with Rig() as rig:
         await _occupy(rig)
         late, good = RecordingJob(7), RecordingJob(8)
-        _submit(rig, late, good)
+        submit(rig, late, good)
         late.deadline = time.monotonic() - 1
         rig.engine.gate.set()
         await asyncio.gather(late.wait(), good.wait())
@@ -224,7 +218,7 @@ async def test_a_batch_of_expired_jobs_is_skipped_whole() -> None:
     async with Rig() as rig:
         await _occupy(rig)
         late = RecordingJob(7)
-        _submit(rig, late)
+        submit(rig, late)
         late.deadline = time.monotonic() - 1
         rig.engine.gate.set()
         await late.wait()
@@ -236,7 +230,7 @@ async def test_discarded_jobs_do_not_reach_the_engine() -> None:
     async with Rig() as rig:
         occupant = await _occupy(rig)
         gone, good = RecordingJob(7), RecordingJob(8)
-        _submit(rig, gone, good)
+        submit(rig, gone, good)
         rig.batcher.discard([gone, occupant])
         assert rig.observer.depth[Lane.INTERACTIVE] == (1, 8)
         rig.engine.gate.set()
@@ -251,7 +245,7 @@ async def test_a_promoted_job_changes_lanes() -> None:
     async with Rig(max_batch_texts=1) as rig:
         await _occupy(rig)
         bulk = [RecordingJob(20 + number, lane=Lane.BULK) for number in range(4)]
-        _submit(rig, *bulk)
+        submit(rig, *bulk)
         rig.batcher.promote(bulk[3])
         rig.batcher.promote(bulk[3])
         assert rig.observer.depth == {Lane.INTERACTIVE: (1, 23), Lane.BULK: (3, 63)}
@@ -281,7 +275,7 @@ async def test_a_job_promoted_while_it_runs_keeps_the_books_straight() -> None:
     async with Rig() as rig:
         rig.engine.gate.clear()
         job = RecordingJob(5, lane=Lane.BULK)
-        _submit(rig, job)
+        submit(rig, job)
         await rig.engine_is_busy()
         rig.batcher.promote(job)
         rig.engine.gate.set()
@@ -295,7 +289,7 @@ async def test_a_failing_batch_fails_its_own_jobs_only() -> None:
         await _occupy(rig)
         rig.engine.fail_on = {7}
         jobs = [RecordingJob(7), RecordingJob(8), RecordingJob(30), RecordingJob(31)]
-        _submit(rig, *jobs)
+        submit(rig, *jobs)
         rig.engine.gate.set()
         await asyncio.gather(*[job.wait() for job in jobs])
         assert [type(job.error) for job in jobs] == [EngineError, EngineError, type(None), type(None)]
@@ -308,7 +302,7 @@ async def test_a_wrong_number_of_answers_is_a_failure(monkeypatch: pytest.Monkey
     async with Rig() as rig:
         monkeypatch.setattr(rig.engine, "infer", lambda batch: np.zeros((len(batch) - 1, 2), np.float32))
         job = RecordingJob(5)
-        _submit(rig, job)
+        submit(rig, job)
         await job.wait()
         assert isinstance(job.error, EngineError)
 
@@ -318,7 +312,7 @@ async def test_room_is_waited_for_in_turn() -> None:
     async with Rig(max_queue_texts=2) as rig:
         await _occupy(rig)
         jobs = [RecordingJob(5, lane=Lane.BULK) for _ in range(2)]
-        _submit(rig, *jobs)
+        submit(rig, *jobs)
         waiter = asyncio.create_task(rig.batcher.room(2, lane=Lane.BULK))
         gone = asyncio.create_task(rig.batcher.room(1, lane=Lane.BULK))
         await asyncio.sleep(0)
@@ -334,7 +328,7 @@ async def test_closing_finishes_what_was_admitted() -> None:
     async with rig:
         await _occupy(rig)
         job = RecordingJob(5)
-        _submit(rig, job)
+        submit(rig, job)
         closing = asyncio.create_task(rig.batcher.aclose(timeout=5))
         await asyncio.sleep(0)
         with pytest.raises(Draining):
@@ -351,7 +345,7 @@ async def test_closing_does_not_wait_for_ever() -> None:
     async with rig:
         running = await _occupy(rig)
         waiting = RecordingJob(5)
-        _submit(rig, waiting)
+        submit(rig, waiting)
         await rig.batcher.aclose(timeout=0.05)
         assert isinstance(running.error, Draining)
         assert isinstance(waiting.error, Draining)

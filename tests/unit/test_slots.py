@@ -10,7 +10,7 @@ import pytest
 from mlapi import slots
 from mlapi.errors import EngineError, Overloaded
 from mlapi.types import Lane
-from tests.support.fakes import RecordingJob, Rig, SharedFakeEngine, eventually
+from tests.support.fakes import RecordingJob, Rig, SharedFakeEngine, eventually, submit
 
 
 class SharedRig(Rig):
@@ -32,15 +32,9 @@ def quiet_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slots, "LOOP_LEAST_S", 10.0)
 
 
-def _submit(rig: Rig, *jobs: RecordingJob) -> None:
-    for job in jobs:
-        rig.batcher.reserve(1, lane=job.lane, deadline=job.deadline)
-    rig.batcher.submit(list(jobs))
-
-
 async def _ask(rig: Rig, *lengths: int) -> None:
     jobs = [RecordingJob(length) for length in lengths]
-    _submit(rig, *jobs)
+    submit(rig, *jobs)
     await asyncio.gather(*[job.wait() for job in jobs])
     assert [job.error for job in jobs] == [None] * len(jobs)
 
@@ -49,7 +43,7 @@ async def _held(rig: SharedRig, *, batches: int) -> list[RecordingJob]:
     """Keep the engine busy with so many batches of one text until its gate is opened."""
     rig.engine.gate.clear()
     jobs = [RecordingJob(1) for _ in range(batches)]
-    _submit(rig, *jobs)
+    submit(rig, *jobs)
     await eventually(lambda: len(rig.engine.batches) == batches)
     return jobs
 
@@ -83,7 +77,7 @@ async def test_nothing_starts_beside_a_text_that_has_all_threads() -> None:
     async with SharedRig() as rig:
         first = (await _held(rig, batches=1))[0]
         late = [RecordingJob(10), RecordingJob(10)]
-        _submit(rig, *late)
+        submit(rig, *late)
         await asyncio.sleep(0.05)
         assert rig.engine.ways == ["alone"]
         rig.engine._seconds = 0.1
@@ -144,7 +138,7 @@ async def test_a_slot_that_gets_free_takes_its_share_alone() -> None:
     async with SharedRig() as rig:
         held = await _held(rig, batches=2)
         jobs = [RecordingJob(10) for _ in range(10)]
-        _submit(rig, *jobs)
+        submit(rig, *jobs)
         rig.engine.gate.set()
         await asyncio.gather(*[job.wait() for job in (*held, *jobs)])
         assert max(len(batch) for batch in rig.engine.batches) <= 6
@@ -163,7 +157,7 @@ async def test_the_expected_wait_counts_all_slots() -> None:
         rig.engine._seconds = 0.1
         await _ask(rig, 100, 100)  # 0.1 s for both, so 0.05 s for each
         await _held(rig, batches=2)
-        _submit(rig, *[RecordingJob(100) for _ in range(8)])  # 0.4 s
+        submit(rig, *[RecordingJob(100) for _ in range(8)])  # 0.4 s
         rig.batcher.reserve(1, lane=Lane.INTERACTIVE, deadline=time.monotonic() + 0.75)
         with pytest.raises(Overloaded, match="longer than this request may take"):
             rig.batcher.reserve(1, lane=Lane.INTERACTIVE, deadline=time.monotonic() + 0.25)
@@ -176,7 +170,7 @@ async def test_a_batch_that_fails_leaves_the_other_slot_alone() -> None:
     async with SharedRig() as rig:
         rig.engine.fail_on = {7}
         jobs = [RecordingJob(7), RecordingJob(30)]
-        _submit(rig, *jobs)
+        submit(rig, *jobs)
         await asyncio.gather(*[job.wait() for job in jobs])
         assert [type(job.error) for job in jobs] == [EngineError, type(None)]
         await _ask(rig, 10)
@@ -189,7 +183,7 @@ async def test_a_slot_whose_thread_is_gone_leaves_its_work_to_the_other(
     async with SharedRig() as rig:
         monkeypatch.setattr(rig.engine, "infer", _end_of_the_thread)
         job = RecordingJob(10)
-        _submit(rig, job)
+        submit(rig, job)
         await job.wait()
         assert isinstance(job.error, EngineError)
         for _ in range(5):
