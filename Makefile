@@ -32,7 +32,7 @@ serve: venv  ## Serve the API with the model in models/starter, on 127.0.0.1:800
 	@exec .venv/bin/mlapi serve $(SERVE)
 
 test: venv-dev  ## Run the tests of the service, with coverage
-	@.venv-dev/bin/python -m pytest --ignore=tests/deploy --cov --cov-report=term:skip-covered $(ARGS)
+	@.venv-dev/bin/python -m pytest --ignore=tests/deploy -n 2 --cov --cov-report=term:skip-covered $(ARGS)
 
 test-deploy: venv-dev  ## Run the tests of manifests, routes, scripts and workflows; most need kubectl, none a cluster
 	@.venv-dev/bin/python -m pytest tests/deploy -n 2 -rs $(ARGS)
