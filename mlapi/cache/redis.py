@@ -8,6 +8,7 @@ from mlapi.cache.connections import RedisConnections
 from mlapi.cache.events import ignore_event
 from mlapi.cache.health import Health
 from mlapi.cache.heartbeat import INTERVAL_S, Heartbeat
+from mlapi.cache.lookups import Lookups
 from mlapi.cache.protocol import pack
 from mlapi.cache.writer import RedisWriter
 from mlapi.types import CacheKey
@@ -94,6 +95,7 @@ class RedisCache:
             ill=f"Redis at {place} refuses lookups",
             on_change=self._tell,
         )
+        self._lookups = Lookups(self._look_up)
         self._heartbeat = Heartbeat(self._check, interval_s=heartbeat_s)
 
     @property
@@ -116,6 +118,9 @@ class RedisCache:
         """Look all keys up in one round trip; None for each that is not there or could not be read."""
         if self._closed or not keys:
             return [None] * len(keys)
+        return await self._lookups.get_many(keys)
+
+    async def _look_up(self, keys: Sequence[CacheKey]) -> list[bytes | None]:
         chunks = [keys[start : start + self._chunk] for start in range(0, len(keys), self._chunk)]
         commands = [pack(b"MGET", *chunk) for chunk in chunks]
         replies = await self._connections.exchange(commands, timeout_s=self._timeout_s)

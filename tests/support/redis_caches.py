@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlapi.cache.access import RedisAccess
 from mlapi.cache.address import parse_address
+from mlapi.cache.lookups import MOST_SHARED
 from mlapi.cache.redis import RedisCache
 from mlapi.types import CacheKey
 
@@ -53,6 +54,11 @@ async def opened(
         yield cache, events
     finally:
         await cache.aclose()
+
+
+def apart(wanted: list[CacheKey]) -> list[list[CacheKey]]:
+    """Make each key a lookup that shares no question, so that those made at once take several connections."""
+    return [[key] * (MOST_SHARED + 1) for key in wanted]
 
 
 def keys(count: int, *, start: int = 0) -> list[CacheKey]:

@@ -9,6 +9,7 @@ import pytest
 
 from mlapi.cache.access import RedisAccess
 from mlapi.cache.address import parse_address
+from mlapi.cache.lookups import MOST_SHARED
 from mlapi.cache.redis import RedisCache
 from tests.support.redis_caches import TTL_S, keys, opened, store, value_of
 from tests.support.redis_server import RedisServer
@@ -72,11 +73,24 @@ async def test_many_lookups_at_once_share_few_connections(redis_server: RedisSer
     wanted = keys(400)
     async with opened(redis_server.url, max_connections=4) as (cache, events):
         await store(cache, wanted, events)
-        pairs = [[key, wanted[-place]] for place, key in enumerate(wanted)]
-        found = await asyncio.gather(*(cache.get_many(pair) for pair in pairs))
-        assert found == [[value_of(one), value_of(other)] for one, other in pairs]
+        # So many keys that each lookup is a question of its own.
+        parts = [(wanted + wanted)[place : place + MOST_SHARED + 1] for place in range(len(wanted))]
+        found = await asyncio.gather(*map(cache.get_many, parts))
+        assert found == [list(map(value_of, part)) for part in parts]
         clients = redis_server.command("INFO", "clients")
         assert b"connected_clients:5\r\n" in clients  # one of them asks this
+
+
+async def test_lookups_at_once_share_a_question(redis_server: RedisServer) -> None:
+    """Each request under load would cost the service and Redis a question of its own."""
+    wanted = keys(100)
+    async with opened(redis_server.url) as (cache, events):
+        await store(cache, wanted, events)
+        redis_server.command("CONFIG", "RESETSTAT")
+        found = await asyncio.gather(*(cache.get_many([key]) for key in wanted))
+        assert found == [[value_of(key)] for key in wanted]
+        assert events["redis_hit"] == len(wanted)
+        assert b"cmdstat_mget:calls=1," in redis_server.command("INFO", "commandstats")
 
 
 async def test_unix_socket() -> None:

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from mlapi.types import CacheKey
-from tests.support.redis_caches import MUCH_TOO_LONG_S, keys, only_client, opened, store, value_of
+from tests.support.redis_caches import MUCH_TOO_LONG_S, apart, keys, only_client, opened, store, value_of
 from tests.support.redis_server import RedisServer
 
 
@@ -38,13 +38,13 @@ async def test_restart_costs_no_failed_lookup(redis_server: RedisServer) -> None
     """After a restart of Redis every old connection would fail one lookup, or be used for ever."""
     wanted = keys(20)
     async with opened(redis_server.url) as (cache, events):
-        await asyncio.gather(*(cache.get_many([key]) for key in wanted))
+        await asyncio.gather(*map(cache.get_many, apart(wanted)))
         redis_server.stop()
         redis_server.start()
         await asyncio.sleep(0.1)  # the event loop gets to see that the connections were closed
         await store(cache, wanted, events)
-        found = await asyncio.gather(*(cache.get_many([key]) for key in wanted))
-        assert found == [[value_of(key)] for key in wanted]
+        found = await asyncio.gather(*map(cache.get_many, apart(wanted)))
+        assert [values[0] for values in found] == [value_of(key) for key in wanted]
         assert events["redis_unreachable"] == 0
 
 
@@ -53,12 +53,13 @@ async def test_frozen_costs_the_timeout_and_never_shifts_replies(redis_server: R
     wanted = keys(40)
     async with opened(redis_server.url, timeout_s=0.2, connect_timeout_s=0.2) as (cache, events):
         await store(cache, wanted, events)
-        await asyncio.gather(*(cache.get_many([key]) for key in wanted))
+        parts = apart(wanted)
+        await asyncio.gather(*map(cache.get_many, parts))
         redis_server.freeze()
         started = time.monotonic()
-        found = await asyncio.gather(*(cache.get_many([key]) for key in wanted))
+        found = await asyncio.gather(*map(cache.get_many, parts))
         assert time.monotonic() - started < MUCH_TOO_LONG_S
-        assert found == [[None]] * len(wanted)
+        assert found == [[None] * len(part) for part in parts]
         assert cache.status == "down"
         assert events["redis_timeout"] == len(wanted)
         redis_server.thaw()
@@ -97,7 +98,7 @@ async def test_one_failure_closes_all_idle_connections(redis_server: RedisServer
     """After a failover each of the old connections would cost some request a timeout."""
     wanted = keys(8)
     async with opened(redis_server.url, timeout_s=0.5) as (cache, _):
-        await asyncio.gather(*(cache.get_many([key]) for key in wanted))
+        await asyncio.gather(*map(cache.get_many, apart(wanted)))
         redis_server.freeze()
         await cache.get_many(wanted)
         redis_server.thaw()
