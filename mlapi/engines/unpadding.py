@@ -6,8 +6,10 @@ the embeddings; each attention gets the padded rectangle, and what comes out of 
 last layer, where a classifier reads each text's first token alone, everything after its keys and values is
 computed for those tokens alone. (Zhai et al. 2023, ByteTransformer, arXiv 2210.03052, packs in the same way.)
 
-The answers are the same to the last bit: a row of a matrix product does not depend on the other rows, and
-attention sees what it saw before. `OpenVinoEngine` says why that matters.
+A text's answer does not depend on its batch, to the last bit: a row of a matrix product does not depend on
+the other rows, and attention sees what it saw before. `OpenVinoEngine` says why that matters. Against the
+graph as it was read, float32 answers have the same bits, and int8 ones differ where a bias that is added at
+another place makes a number inside round the other way.
 
 The graph is not trusted to be what it looks like: every node on the packed way must be one that treats each
 token by itself, every other one part of an attention that hides the padding, or the graph stays as it is.
@@ -19,18 +21,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlapi.engines.attention import HEADS_FIRST, TURNED
 from mlapi.engines.layout import explore
-from mlapi.engines.nodes import POSITIONS, TEXTS, Unknown, measured, sizes
+from mlapi.engines.nodes import POSITIONS, TEXTS, Unknown, measured, sizes, values
 
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from mlapi.engines.attention import Attention
     from mlapi.engines.layout import Layout
 
 TOKENS, PLACES, FIRST = "packed_tokens", "packed_places", "packed_first"
 """The inputs that the graph gets beside its own: the fields of `mlapi.engines.packing.Packing`."""
 
-VERSION = 1
+VERSION = 2
 """Of what is done to a graph: raise it with every change, so that no older compiled graph is taken for it."""
 
 MEASURED_ROW = 24
@@ -84,7 +88,8 @@ class _Rewriting:
         for attention in layout.attentions:
             for entry in attention.entries.values():
                 if entry != last.queries:
-                    _feed(entry.input(0), self._at(entry.input_value(0), self._places))
+                    _feed(entry.input(0), self._rectangle(entry.input_value(0)))
+            self._turn_keys_in_the_product(attention)
         self._pack_after(layout.embedded, layout.embedded_width)
         for attention in layout.attentions[:-1]:
             self._pack_after(attention.exit.output(0), attention.width)
@@ -95,6 +100,32 @@ class _Rewriting:
             _feed(target, row)
         model.add_parameters([self._tokens, self._places, self._first])
         model.validate_nodes_and_infer_types()
+
+    def _rectangle(self, output: Any) -> Any:
+        """Lay a row (1, row, width) out as (texts * positions, width).
+
+        By `GatherND`, because OpenVINO moves an int8 product's scales and bias behind a `Gather`, where they
+        are a pass of their own over the padding, too.
+        """
+        width = output.get_partial_shape()[2].get_length()
+        places = self._ops.unsqueeze(self._places, self._axis)
+        return self._ops.gather_nd(self._reshape(output, [-1, width]), places)
+
+    def _turn_keys_in_the_product(self, attention: Attention) -> None:
+        """Leave the turning of keys to the product where it is a step of its own, which copies them."""
+        turned = [target.get_node() for target in attention.keys.output(0).get_target_inputs()]
+        if [node.get_type_name() for node in turned] != ["Transpose"] or values(turned[0].input(1)) != list(
+            TURNED
+        ):
+            return
+        for target in list(turned[0].output(0).get_target_inputs()):
+            product = target.get_node()
+            if product.get_type_name() != "MatMul" or product.get_attributes()["transpose_b"]:
+                return
+            heads = self._ops.transpose(attention.keys, self._constant(list(HEADS_FIRST)))
+            scores = self._ops.matmul(product.input_value(0), heads, transpose_a=False, transpose_b=True)
+            for reader in list(product.output(0).get_target_inputs()):
+                _feed(reader, scores)
 
     def _pack_after(self, output: Any, width: int) -> None:
         """Pack (texts, positions, width) into (1, row, width) for all who read it."""
