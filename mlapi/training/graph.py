@@ -168,6 +168,16 @@ def weight_layers(proto: onnx.ModelProto) -> tuple[str, ...]:
     return tuple(node.name for node in proto.graph.node if node.op_type in {"MatMul", "Gemm"})
 
 
+def products_without_weights(proto: onnx.ModelProto) -> tuple[str, ...]:
+    """Name the products of what is computed with what is computed, in the order of the graph."""
+    stored = {tensor.name for tensor in proto.graph.initializer}
+    return tuple(
+        node.name
+        for node in proto.graph.node
+        if node.op_type in {"MatMul", "Gemm"} and stored.isdisjoint(node.input)
+    )
+
+
 def input_names(proto: onnx.ModelProto) -> tuple[str, ...]:
     """Return the names of the graph's inputs."""
     return tuple(entry.name for entry in proto.graph.input)

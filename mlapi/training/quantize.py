@@ -2,6 +2,7 @@
 
 Weights take seven bits (docs/adr/0016-seven-bit-weights.md), activations eight with static scales, so that
 a text's answer does not depend on what it is batched with (docs/adr/0015-one-int8-graph-for-two-engines.md).
+What is multiplied without weights stays in float32: attention.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from mlapi.training.graph import (
     drop_unused,
     float_weights,
     input_names,
+    products_without_weights,
     save_graph,
     strip,
     unsigned_activations,
@@ -72,6 +74,7 @@ class Quantizer:
         import onnx
 
         self.original: onnx.ModelProto = onnx.load(graph)
+        self._attention = products_without_weights(self.original)
         names = input_names(self.original)
         places = np.linspace(0, len(samples) - 1, num=min(SAMPLES, len(samples))).round().astype(int)
         self.feeds = [feeds_of(samples[place], names) for place in places.tolist()]
@@ -82,7 +85,7 @@ class Quantizer:
         Args:
             smooth: Whether to move the range of activations into the weights first (SmoothQuant, Xiao et al.
                 2023).
-            keep: Names of nodes to leave in float32.
+            keep: Names of further nodes to leave in float32, beside the products of attention.
 
         Raises:
             ModelError: The quantiser cannot deal with this graph.
@@ -94,7 +97,7 @@ class Quantizer:
                     nncf.Dataset(self.feeds),
                     subset_size=len(self.feeds),
                     model_type=nncf.ModelType.TRANSFORMER,
-                    ignored_scope=nncf.IgnoredScope(names=list(keep)) if keep else None,
+                    ignored_scope=nncf.IgnoredScope(names=[*self._attention, *keep]),
                     advanced_parameters=_parameters(nncf, smooth=smooth),
                 )
             )
@@ -128,6 +131,7 @@ class Quantizer:
                     closeness,
                     max_drop=largest_drop,
                     subset_size=len(self.feeds),
+                    ignored_scope=nncf.IgnoredScope(names=list(self._attention)),
                     model_type=nncf.ModelType.TRANSFORMER,
                     advanced_quantization_parameters=_parameters(nncf, smooth=False),
                     advanced_accuracy_restorer_parameters=nncf.AdvancedAccuracyRestorerParameters(
