@@ -18,8 +18,8 @@ FP32_TOLERANCE = 0.005
 """Of a probability: libraries round float32 otherwise, and some cut or round what they print."""
 
 INT8_TOLERANCE = 0.05
-"""Of a probability: who does not pad to multiples of 16 tokens has numbers inside rounded the other way (ADR 15),
-which moves a random model's answers more than a trained one's."""
+"""Of a probability: who does not pad to multiples of 16 tokens has numbers inside rounded the other way
+(ADR 15), which moves a random model's answers more than a trained one's."""
 
 
 class Expected:
