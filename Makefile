@@ -21,7 +21,7 @@ SHELL_SCRIPTS = .ci/run $(shell find . -name '*.sh' -not -path './.venv*' -not -
 # What is there of mypy's targets: a fresh project may not have them all.
 TYPED = $(wildcard mlapi tests scripts bench ui)
 
-.PHONY: help serve test test-deploy test-torch test-bench test-hub test-containers check measure load bench bench-engines bench-guard bench-service format lock clean clean-dev venv venv-dev venv-torch
+.PHONY: help serve test test-deploy test-torch test-slow test-hub test-containers check measure load bench bench-engines bench-guard bench-service format lock clean clean-dev venv venv-dev venv-torch
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,16 +38,16 @@ test-deploy: venv-dev  ## Run the tests of manifests, routes, scripts and workfl
 	@.venv-dev/bin/python -m pytest tests/deploy -n 2 -rs $(ARGS)
 
 test-torch: venv-torch  ## Run the tests that need torch (training, export, the torch engine)
-	@.venv-torch/bin/python -m pytest -m 'torch and not hub and not bench' -n 2 --dist loadfile --cov --cov-config=.ci/coverage-torch.ini $(ARGS)
+	@.venv-torch/bin/python -m pytest -m 'torch and not hub and not slow' -n 2 --dist loadfile --cov --cov-config=.ci/coverage-torch.ini $(ARGS)
 
-test-bench: venv-torch  ## Run whole benches on a tiny model, which takes minutes
-	@.venv-torch/bin/python -m pytest -m bench $(ARGS)
+test-slow: venv-torch  ## Run what takes minutes: whole benches, parity at full size, the image with PyTorch
+	@.venv-torch/bin/python -m pytest -m slow -rs $(ARGS)
 
 test-hub: venv-torch  ## Run the tests that need the real model hub; the first run downloads its default model
 	@.venv-torch/bin/python -m pytest -m hub $(ARGS)
 
 test-containers: venv-dev  ## Run the tests that need a container engine: the image, and the pods of the rendered manifests
-	@.venv-dev/bin/python -m pytest tests/deploy -m 'container and not torch' -n 2 --dist loadfile -rs $(ARGS)
+	@.venv-dev/bin/python -m pytest tests/deploy -m 'container and not torch and not slow' -n 2 --dist loadfile -rs $(ARGS)
 
 check: venv-dev  ## Lint, types, import rules, shell scripts, Dockerfile, lock file, settings table, manifests
 	@echo 'ruff check' && .venv-dev/bin/ruff check --quiet .

@@ -28,7 +28,8 @@ DIGEST_BYTES = 16
 class KeyMaker:
     """Makes the keys of one model: `mlapi:1:VERSION:VARIANT:MAXLENGTH:` and 16 bytes of BLAKE2b of the text.
 
-    Whatever changes the answers changes the key, so that a new model never reads an old one's answers.
+    Whatever makes it another model changes the key, so that a new one never reads an old one's answers. How a
+    release of the service rounds inside an int8 model does not.
     """
 
     __slots__ = ("_prefix",)

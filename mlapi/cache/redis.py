@@ -54,7 +54,7 @@ class RedisCache:
             ttl_s: Seconds that an entry lives, at least 1.
             ttl_jitter: Fraction, from 0 to below 1, by which each entry's life is randomly longer or shorter,
                 so that what was written together does not expire together.
-            timeout_s: Seconds for a lookup, all its keys together, waiting for a connection included.
+            timeout_s: Seconds for a question, all its keys together, waiting for a connection included.
             connect_timeout_s: Seconds for one attempt to connect; a lookup gives up after `timeout_s`.
             chunk: Keys in one MGET, and entries in one write.
             max_pending: Entries that wait to be written; more are dropped.
@@ -115,7 +115,7 @@ class RedisCache:
         self._heartbeat.start()
 
     async def get_many(self, keys: Sequence[CacheKey]) -> list[bytes | None]:
-        """Look all keys up in one round trip; None for each that is not there or could not be read."""
+        """Look all keys up, with others in one question; None for each that could not be had."""
         if self._closed or not keys:
             return [None] * len(keys)
         return await self._lookups.get_many(keys)
@@ -143,6 +143,7 @@ class RedisCache:
     async def aclose(self) -> None:
         """Write what is pending, for about two seconds at most, and close the connections."""
         self._closed = True
+        self._lookups.close()
         await self._heartbeat.aclose()
         await self._writer.aclose()
         await self._connections.aclose()

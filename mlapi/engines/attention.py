@@ -56,6 +56,16 @@ class Attention:
         """The nodes by which tokens get in, by name."""
         return {node.get_name(): node for node in (self.queries, self.keys, self.values)}
 
+    @property
+    def widths(self) -> dict[str, int]:
+        """Numbers per token that get in by each of them."""
+        asked = self.heads * self.depth
+        return {
+            self.queries.get_name(): asked,
+            self.keys.get_name(): asked,
+            self.values.get_name(): self.width,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Origins:

@@ -81,14 +81,16 @@ class _Rewriting:
         self._layout = layout
         self._tokens, self._places, self._first = (_parameter(ops, name) for name in (TOKENS, PLACES, FIRST))
         self._axis = self._constant(1)
+        self._rows = ops.unsqueeze(self._places, self._axis)
 
     def run(self, model: Any) -> None:
         layout = self._layout
         last = layout.last
         for attention in layout.attentions:
-            for entry in attention.entries.values():
+            for name, entry in attention.entries.items():
                 if entry != last.queries:
-                    _feed(entry.input(0), self._rectangle(entry.input_value(0)))
+                    rectangle = self._rectangle(entry.input_value(0), attention.widths[name])
+                    _feed(entry.input(0), rectangle)
             self._turn_keys_in_the_product(attention)
         self._pack_after(layout.embedded, layout.embedded_width)
         for attention in layout.attentions[:-1]:
@@ -101,15 +103,13 @@ class _Rewriting:
         model.add_parameters([self._tokens, self._places, self._first])
         model.validate_nodes_and_infer_types()
 
-    def _rectangle(self, output: Any) -> Any:
+    def _rectangle(self, output: Any, width: int) -> Any:
         """Lay a row (1, row, width) out as (texts * positions, width).
 
         By `GatherND`, because OpenVINO moves an int8 product's scales and bias behind a `Gather`, where they
         are a pass of their own over the padding, too.
         """
-        width = output.get_partial_shape()[2].get_length()
-        places = self._ops.unsqueeze(self._places, self._axis)
-        return self._ops.gather_nd(self._reshape(output, [-1, width]), places)
+        return self._ops.gather_nd(self._reshape(output, [-1, width]), self._rows)
 
     def _turn_keys_in_the_product(self, attention: Attention) -> None:
         """Leave the turning of keys to the product where it is a step of its own, which copies them."""

@@ -169,13 +169,16 @@ def weight_layers(proto: onnx.ModelProto) -> tuple[str, ...]:
 
 
 def products_without_weights(proto: onnx.ModelProto) -> tuple[str, ...]:
-    """Name the products of what is computed with what is computed, in the order of the graph."""
-    stored = {tensor.name for tensor in proto.graph.initializer}
-    return tuple(
-        node.name
-        for node in proto.graph.node
-        if node.op_type in {"MatMul", "Gemm"} and stored.isdisjoint(node.input)
-    )
+    """Name the products of what depends on the inputs with what does too, in the order of the graph."""
+    asked = set(input_names(proto))
+    products = []
+    for node in proto.graph.node:
+        depends = asked.intersection(node.input)
+        if depends:
+            asked.update(node.output)
+        if node.op_type in {"MatMul", "Gemm"} and depends.issuperset(node.input[:2]):
+            products.append(node.name)
+    return tuple(products)
 
 
 def input_names(proto: onnx.ModelProto) -> tuple[str, ...]:

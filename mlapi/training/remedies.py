@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlapi.training.graph import weight_layers
+from mlapi.training.graph import products_without_weights, weight_layers
 from mlapi.training.sensitivity import probabilities, rank_layers
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ def attempts(quantizer: Quantizer) -> Iterator[tuple[str | None, onnx.ModelProto
     feeds = [quantizer.feeds[place] for place in places.round().astype(int).tolist()]
     reference = probabilities(quantizer.original, feeds)
     ranked = rank_layers(plain, feeds, reference)
-    total = len(weight_layers(quantizer.original))
+    attention = products_without_weights(quantizer.original)  # in float32 in any case
+    total = len(weight_layers(quantizer.original)) - len(attention)
     for count in sorted({max(1, round(share * len(ranked))) for share in SHARES}):
         kept = ranked[:count]
         yield (

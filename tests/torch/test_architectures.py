@@ -26,7 +26,7 @@ pytestmark = pytest.mark.torch
 TOLERANCE = 1e-4
 FLOAT = ("torch-fp32", "onnx-fp32", "openvino-fp32")
 MANY_LABELLED = ("distilbert", "roberta", "deberta-v2")
-"""Tried with several labels for a text, too. Nothing in that is an architecture's own."""
+"""Tried with several labels for a text, too: a plain head, and two with layers of their own."""
 
 TWO, THREE = ("NEGATIVE", "POSITIVE"), ("CALM", "LOUD", "ODD")
 

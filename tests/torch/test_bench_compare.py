@@ -19,7 +19,7 @@ pytestmark = pytest.mark.torch
 PNG = b"\x89PNG"
 
 
-@pytest.mark.bench
+@pytest.mark.slow
 def test_the_whole_of_it_on_a_tiny_model(tmp_path: Path, pytestconfig: pytest.Config) -> None:
     """If this fails, `make bench` fails, or its JSON, page, pictures and verdicts do not agree."""
     pictures, messages = tmp_path / "pictures", tmp_path / "messages.txt"

@@ -55,7 +55,7 @@ def test_a_shape_reads_as_it_is_written() -> None:
             Shape.parse(wrong)
 
 
-@pytest.mark.bench
+@pytest.mark.slow
 def test_the_whole_of_it_on_a_tiny_model(tmp_path: Path, pytestconfig: pytest.Config) -> None:
     """If this fails, `make bench-engines` fails, or its JSON, page and verdicts do not agree."""
     content, printed = run_whole(

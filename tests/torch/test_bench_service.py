@@ -31,7 +31,7 @@ VERDICTS = {
 }
 
 
-@pytest.mark.bench
+@pytest.mark.slow
 def test_the_whole_of_it_on_a_tiny_model(tmp_path: Path, pytestconfig: pytest.Config) -> None:
     """If this fails, `make bench-service` fails, or its JSON, page and verdicts do not agree."""
     only = ",".join(name for name in MEASUREMENTS if name != "growth")  # two dozen starts

@@ -203,14 +203,14 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subject]:
     shutil.rmtree(out)
 
 
-@pytest.fixture(params=["tiny", "starter", "full"])
+@pytest.fixture(params=["tiny", "starter", pytest.param("full", marks=pytest.mark.slow)])
 def subject(request: pytest.FixtureRequest) -> Subject:
     """Each of the three, one after the other."""
     loaded: Subject = request.getfixturevalue(request.param)
     return loaded
 
 
-@pytest.fixture(params=["tiny", "full"])
+@pytest.fixture(params=["tiny", pytest.param("full", marks=pytest.mark.slow)])
 def random_subject(request: pytest.FixtureRequest) -> Subject:
     """The two whose weights are random."""
     loaded: Subject = request.getfixturevalue(request.param)
@@ -230,6 +230,7 @@ def test_order_of_words_matters(random_subject: Subject) -> None:
     assert np.abs(difference).max() > 100 * TOLERANCE
 
 
+@pytest.mark.slow
 def test_full_size_is_full_size(full: Subject) -> None:
     """If it fails, what passes here says nothing about the production model."""
     assert sum(parameter.numel() for parameter in full.torch._model.parameters()) == 66_955_010

@@ -106,7 +106,7 @@ def test_attention_stays_in_float32(subject: Subject) -> None:
     while waiting:
         maker = makers[waiting.pop()]
         seen.add(maker.op_type)
-        if maker.op_type in {"Reshape", "Transpose", "Mul"}:
+        if maker.op_type in {"Reshape", "Transpose", "Mul", "Div"}:
             waiting += [name for name in maker.input[:2] if name in makers and name not in stored]
     assert "Add" in seen  # what comes out of the linear maps for queries, keys and values, as it is
     assert not seen & {"QuantizeLinear", "DequantizeLinear"}

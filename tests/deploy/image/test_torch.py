@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tests.support.deploy.engine import Engine
 
-pytestmark = pytest.mark.container
+pytestmark = [pytest.mark.container, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -74,14 +74,34 @@ async def test_frozen_costs_the_timeout_and_never_shifts_replies(redis_server: R
         assert cache.status == "ok"
 
 
-async def test_abandoned_lookups_leave_no_reply_behind(redis_server: RedisServer) -> None:
+async def test_frozen_costs_each_of_those_who_share_a_question_the_timeout(redis_server: RedisServer) -> None:
+    """Whoever gathers behind a question that hangs would wait for its timeout, and then for another."""
+    wanted = keys(12)
+    async with opened(redis_server.url, timeout_s=1.0) as (cache, events):
+        await store(cache, wanted, events)
+        redis_server.freeze()
+
+        async def timed(key: CacheKey, after: float) -> float:
+            await asyncio.sleep(after)
+            started = time.monotonic()
+            assert await cache.get_many([key]) == [None]
+            return time.monotonic() - started
+
+        times = await asyncio.gather(*(timed(key, 0.02 * place) for place, key in enumerate(wanted)))
+        assert max(times) < 1.8  # and not twice the timeout
+        redis_server.thaw()
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["one question", "a question each"])
+async def test_abandoned_lookups_leave_no_reply_behind(redis_server: RedisServer, together: bool) -> None:
     """After a client hung up, the next request would be given the reply to that client's question."""
     wanted = keys(10)
     async with opened(redis_server.url, max_connections=2) as (cache, events):
         await store(cache, wanted, events)
         for round_ in range(10):
             redis_server.freeze()
-            abandoned = [asyncio.create_task(cache.get_many([key])) for key in wanted]
+            lookups = [[key] for key in wanted] if together else apart(wanted)
+            abandoned = [asyncio.create_task(cache.get_many(part)) for part in lookups]
             await asyncio.sleep(0.01)
             for task in abandoned:
                 task.cancel()

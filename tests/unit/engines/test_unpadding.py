@@ -67,7 +67,9 @@ def test_longest_text_stays_within_the_positions() -> None:
     engine = OpenVinoEngine(STARTER, threads=2, pad_id=0)
     padded = Runner(shared_core().read_model(STARTER))
     batch = [[7 + place % 900 for place in range(length)] for length in (512, 497, 3)]
-    check_same_but_for_rounding(engine.infer(batch), padded.logits(batch))
+    answers = engine.infer(batch)
+    check_same_but_for_rounding(answers, padded.logits(batch))
+    np.testing.assert_array_equal(alone(engine, batch), answers)
 
 
 def test_order_and_company_do_not_matter() -> None:
@@ -130,13 +132,17 @@ def test_linear_layers_run_on_the_row_and_the_end_on_first_tokens() -> None:
     assert rows == [*[(1, 5)] * 3, *[(1, 40)] * (6 + 3), *[(5,)] * 2]
 
 
-def test_products_turn_keys_themselves() -> None:
-    """If it fails, each attention copies its keys once more, to turn them."""
+def test_attention_gets_rows_by_gather_nd_and_turns_keys_in_the_product() -> None:
+    """If it fails, each attention has passes more over queries, keys and values."""
     changed = unpadded(shared_core().read_model(STARTER))
     assert changed is not None
     nodes = changed.get_ordered_ops()
     turns = [values(node.input(1)) for node in nodes if node.get_type_name() == "Transpose"]
     attentions = sum(node.get_type_name() == "Softmax" for node in nodes)
+    inside = sum(
+        node.get_type_name() == "GatherND" and len(node.output(0).get_partial_shape()) == 2 for node in nodes
+    )
+    assert inside == 3 * attentions - 1  # the queries of the last one are those of first tokens
     assert turns == [[0, 2, 1, 3]] * 4 * attentions  # queries, keys, values, and what comes out
     assert attentions > 1
 
