@@ -55,13 +55,14 @@ async def test_frozen_costs_the_timeout_and_never_shifts_replies(redis_server: R
         await store(cache, wanted, events)
         parts = apart(wanted)
         await asyncio.gather(*map(cache.get_many, parts))
+        before = events["redis_timeout"]  # on a busy machine
         redis_server.freeze()
         started = time.monotonic()
         found = await asyncio.gather(*map(cache.get_many, parts))
         assert time.monotonic() - started < MUCH_TOO_LONG_S
         assert found == [[None] * len(part) for part in parts]
         assert cache.status == "down"
-        assert events["redis_timeout"] == len(wanted)
+        assert events["redis_timeout"] - before == len(wanted)
         redis_server.thaw()
         answers: dict[CacheKey, bytes] = {}
         async with asyncio.timeout(20):
