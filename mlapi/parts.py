@@ -12,6 +12,7 @@ from mlapi.batching import Batcher
 from mlapi.cache.factory import make_cache
 from mlapi.engines.factory import load_classifier
 from mlapi.errors import MlapiError
+from mlapi.placement import place_calls
 from mlapi.predictor import Predictor
 from mlapi.redis_access import redis_access
 from mlapi.resources import available_cpus, choose_threads
@@ -98,8 +99,12 @@ class Parts:
             cache = await asyncio.to_thread(self._make_cache)
         stack.push_async_callback(cache.aclose)
         cache.start()
+        placement = place_calls(calls=classifier.calls, threads=self._threads.count, workers=settings.workers)
+        slots = Slots(
+            classifier.classify, classifier.classify_beside, count=classifier.calls, placement=placement
+        )
         batcher = Batcher(
-            Slots(classifier.classify, classifier.classify_beside, count=classifier.calls),
+            slots,
             max_batch_tokens=settings.max_batch_tokens,
             max_batch_texts=settings.max_batch_texts,
             max_queue_texts=settings.max_queue_texts,

@@ -56,7 +56,7 @@ def serve(settings: Settings, *, fd: int | None = None) -> int:
                 "port": str(settings.port),
                 "prefix": settings.prefix,
                 "threads": str(threads.count),
-                "workers": "1",
+                "workers": str(settings.workers),
             }
         )
         patience = settings.drain_grace_s + settings.drain_timeout_s + CLOSE_S

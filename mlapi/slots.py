@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mlapi.lanes import Job
+    from mlapi.placement import Placement
     from mlapi.types import Encoding, Lane, Probabilities
 
     Classify = Callable[[list[Encoding]], list[Probabilities]]
@@ -55,13 +56,21 @@ class Slot:
 class Slots:
     """All slots of one engine."""
 
-    def __init__(self, classify: Classify, beside: Classify | None = None, *, count: int = 1) -> None:
+    def __init__(
+        self,
+        classify: Classify,
+        beside: Classify | None = None,
+        *,
+        count: int = 1,
+        placement: Placement | None = None,
+    ) -> None:
         """Make slots that do not run yet.
 
         Args:
             classify: Runs one batch with all threads, while no other runs.
             beside: Runs one batch while others run.
             count: How many.
+            placement: Says on which CPUs those run that run beside each other; without it the kernel does.
 
         Raises:
             ValueError: There are several, and `beside` is missing.
@@ -72,6 +81,7 @@ class Slots:
             Slot(classify, beside or classify, name=f"mlapi-engine-{number}")
             for number in range(1, count + 1)
         ]
+        self._placement = placement
         self._arrived = 0
         self._company_until = 0.0
 
@@ -150,10 +160,14 @@ class Slots:
         started = time.monotonic()
         slot.alone = len(self._slots) == 1 or not (company or started < self._company_until)
         slot.running = batch
+        if self._placement is not None:
+            self._placement.begin(slot.worker.native_id)
         arrived, worked = self._arrived, time.thread_time()
         try:
             return await slot.worker.call([job.encoding for job in batch])
         finally:
+            if self._placement is not None:
+                self._placement.end(slot.worker.native_id)
             ended = time.monotonic()
             busy = time.thread_time() - worked > max(LOOP_LEAST_S, LOOP_SHARE * (ended - started))
             had_company = company or busy or arrived < self._arrived

@@ -43,6 +43,11 @@ class Worker(Generic[Task, Result]):
         self._loop = asyncio.get_running_loop()
         self._thread.start()
 
+    @property
+    def native_id(self) -> int:
+        """The kernel's id of the thread, which has been started."""
+        return self._thread.native_id or 0
+
     def call(self, task: Task) -> asyncio.Future[Result]:
         """Hand one task over; the future gets its result or the exception."""
         reply: asyncio.Future[Result] = self._loop.create_future()

@@ -5,14 +5,20 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.http_server import ServerProcess, wait_until
 from tests.support.model_directory import make_tiny_model
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
+
+STARTER = Path(__file__).parents[2] / "models" / "starter"
 
 pytestmark = pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="reads /proc")  # noqa: PTH112
 
@@ -45,3 +51,72 @@ def test_engines_pin_no_thread(tmp_path: Path, variant: str) -> None:
     threads, *allowed = done.stdout.split()
     assert int(threads) > 1
     assert len(allowed) == 1, f"threads may run on {allowed}"
+
+
+def test_calls_beside_each_other_run_on_cpus_of_their_own() -> None:
+    """If it fails, both wait for one CPU while the other idles: a tenth of what the service could do."""
+    cpus = _two_cpus()
+    with _started_on(cpus, ServerProcess(STARTER)) as server, ThreadPoolExecutor(8) as clients:
+        asked = [clients.submit(_ask, server, client, texts=80) for client in range(8)]
+        wait_until(lambda: _bound(server) == cpus or all(one.done() for one in asked))
+        assert not all(one.done() for one in asked), "no two calls were on CPUs of their own"
+        for one in asked:
+            one.result()
+        wait_until(lambda: _allowed(server)[server.pid] == cpus)  # the event loop's
+
+
+def test_workers_leave_the_choice_of_cpus_to_the_kernel() -> None:
+    """If it fails, each has its first call on the same CPU."""
+    environment = {"MLAPI_WORKERS": "2", "MLAPI_THREADS": "2"}
+    with (
+        _started_on(_two_cpus(), ServerProcess(STARTER, environment=environment)) as server,
+        ThreadPoolExecutor(8) as clients,
+    ):
+        asked = [clients.submit(_ask, server, client, texts=20) for client in range(8)]
+        while not all(one.done() for one in asked):
+            assert not _bound(server)
+        for one in asked:
+            one.result()
+
+
+def _two_cpus() -> set[int]:
+    cpus = set(sorted(os.sched_getaffinity(0))[:2])
+    if len(cpus) == 1:
+        pytest.skip("needs two CPUs")
+    return cpus
+
+
+@contextmanager
+def _started_on(cpus: set[int], server: ServerProcess) -> Iterator[ServerProcess]:
+    """Run a server that may use these CPUs alone; it inherits them."""
+    before = os.sched_getaffinity(0)
+    with ExitStack() as stack:
+        os.sched_setaffinity(0, cpus)
+        try:
+            stack.enter_context(server)
+        finally:
+            os.sched_setaffinity(0, before)
+        yield server
+
+
+def _ask(server: ServerProcess, client: int, *, texts: int) -> None:
+    for number in range(texts):
+        text = f"text {number} of client {client} " + "is long enough to take a while " * 8
+        assert server.client.post("/predict", json={"text": text}).status_code == 200
+
+
+def _bound(server: ServerProcess) -> set[int]:
+    """Return the CPUs that a thread of the service other than an event loop's is bound to."""
+    allowed = _allowed(server)
+    return set().union(*(cpus for thread, cpus in allowed.items() if len(cpus) == 1 and thread != server.pid))
+
+
+def _allowed(server: ServerProcess) -> dict[int, set[int]]:
+    """Return the CPUs on which each thread of a server and of its workers may run."""
+    children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+    found = {}
+    for process in (server.pid, *children):
+        for task in Path(f"/proc/{process}/task").iterdir():
+            with suppress(ProcessLookupError):
+                found[int(task.name)] = os.sched_getaffinity(int(task.name))
+    return found

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -327,3 +328,18 @@ def test_both_ways_of_one_start_are_compiled_from_the_cache(tiny: TinyModel, tmp
         engine = OpenVinoEngine(_graph(tiny), threads=2, pad_id=0, cache_dir=cache)
     for infer in (engine.infer, engine.infer_beside):
         np.testing.assert_allclose(infer([tiny.ids("film")])[0], tiny.logits("film"), atol=1e-5)
+
+
+@pytest.mark.parametrize("way", ["infer", "infer_beside"])
+def test_a_call_runs_in_the_thread_that_makes_it(way: str) -> None:
+    """If it fails, that thread is placed on a CPU for nothing, and the work waits on another."""
+    engine = OpenVinoEngine(STARTER, threads=2, pad_id=0)
+    infer = getattr(engine, way)
+    batch = [list(range(5, 133))] * 16
+    infer(batch)
+    own, whole = time.thread_time(), time.process_time()
+    for _ in range(20):
+        infer(batch)
+    own, whole = time.thread_time() - own, time.process_time() - whole
+    threads = 2 if way == "infer" else 1
+    assert own > 0.8 * whole / threads
