@@ -201,6 +201,9 @@ class Classifier:
         singles = [[encoding] for encoding in encodings]
         self._compare(map(self.classify, singles), due, tolerance)
         if self.calls > 1:
+            # Each call may have a compiled graph of its own: no fewer texts than calls.
+            rounds = -(-self.calls // len(singles))
+            singles, due = singles * rounds, list(due) * rounds
             parts = run_beside(
                 lambda first: [self.classify_beside(single) for single in singles[first :: self.calls]],
                 range(self.calls),

@@ -118,7 +118,7 @@ class Parts:
         stack.push_async_callback(batcher.aclose, timeout=LEFTOVER_S)
         batcher.start()
         predictor.start()
-        self._announce(classifier.info)
+        self._announce(classifier.info, placed=placement is not None)
         # What was loaded so far stays: a full collection that looks through it holds the loop for 50 ms.
         gc.collect()
         gc.freeze()
@@ -135,16 +135,17 @@ class Parts:
             on_status=self._metrics.cache_up,
         )
 
-    def _announce(self, info: ModelInfo) -> None:
+    def _announce(self, info: ModelInfo, *, placed: bool) -> None:
         self._metrics.model_loaded(info, threads=self._threads.count, cpus=available_cpus())
         logger.info(
-            "ready: model %s %s, variant %s (%s) on %d threads (%s), cache %s, routes under %s",
+            "ready: model %s %s, variant %s (%s) on %d threads (%s%s), cache %s, routes under %s",
             info.name,
             info.version,
             info.variant,
             info.reason,
             self._threads.count,
             self._threads.reason,
+            ", one for each call" if placed else "",
             self._access.address.redacted,
             self._settings.prefix,
         )

@@ -26,6 +26,9 @@ CPU_INFO = Path("/proc/cpuinfo")
 NVIDIA = (Path("/dev/nvidia0"), Path("/dev/nvidiactl"), Path("/proc/driver/nvidia"))
 ARCHITECTURES = {"x86_64": "x86-64", "amd64": "x86-64", "aarch64": "arm64", "arm64": "arm64"}
 
+MOST_ON_CPUS_OF_THEIR_OWN = 4
+"""Most threads that get a CPU each: each of them takes a compiled graph of its own (ADR 27)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Threads:
@@ -95,6 +98,17 @@ def cpu_quota(root: Path = CGROUP_ROOT, membership: Path = MEMBERSHIP) -> float 
         _ratio(_read(place / "cpu.cfs_quota_us"), _read(place / "cpu.cfs_period_us"))
         for place in _upwards(root / "cpu", paths.get("cpu", "/"))
     )
+
+
+def one_cpu_each(threads: int) -> bool:
+    """Tell whether threads can have a CPU each, with none to spare, so that it matters where they run.
+
+    Args:
+        threads: How many; beyond `MOST_ON_CPUS_OF_THEIR_OWN` the answer is no.
+    """
+    if not 1 < threads <= MOST_ON_CPUS_OF_THEIR_OWN or not hasattr(os, "sched_setaffinity"):
+        return False
+    return len(os.sched_getaffinity(0)) == threads
 
 
 def this_machine(cpu_info: Path = CPU_INFO, nvidia: tuple[Path, ...] = NVIDIA) -> Machine:

@@ -45,8 +45,10 @@ class Worker(Generic[Task, Result]):
 
     @property
     def native_id(self) -> int:
-        """The kernel's id of the thread, which has been started."""
-        return self._thread.native_id or 0
+        """The kernel's id of the thread, which must have been started."""
+        if self._thread.native_id is None:
+            raise RuntimeError(f"the thread {self._name} was not started")
+        return self._thread.native_id
 
     def call(self, task: Task) -> asyncio.Future[Result]:
         """Hand one task over; the future gets its result or the exception."""

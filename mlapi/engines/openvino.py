@@ -7,7 +7,7 @@ import os
 import sys
 from functools import cache, partial
 from importlib import import_module
-from queue import LifoQueue
+from queue import SimpleQueue
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from mlapi.engines.packing import pack_batch
 from mlapi.engines.padding import pad_batch
 from mlapi.engines.unpadding import FIRST, PLACES, TOKENS, VERSION, unpad
 from mlapi.errors import ModelError, VariantUnavailable
+from mlapi.resources import one_cpu_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -96,10 +97,11 @@ MAX_CALLS = 4
 class OpenVinoEngine:
     """Runs one ONNX graph with inputs `input_ids` and `attention_mask`, output `logits`.
 
-    The threads of a call wait for each other at each step. So the graph is compiled with all threads in one
-    call, which answers a text that comes alone soonest, and once more for each of several calls, among which
-    the threads are shared out: they get more done, and do not all stand still when something else takes a
-    core (ADR 25). A call runs in the thread that makes it, so that its place can be chosen (ADR 27).
+    The threads of a call wait for each other at each step. So the graph is compiled in two ways: with all
+    threads in one call, which answers a text that comes alone soonest, and with the threads shared out among
+    several calls, which get more done and do not all stand still when something else takes a core (ADR 25).
+    Where each thread can have a CPU of its own, each of those calls has a compiled graph of its own, too, and
+    runs in the thread that makes it, so that its place can be chosen (ADR 27).
 
     Attributes:
         calls: How many calls of `infer_beside` may run at a time.
@@ -122,11 +124,15 @@ class OpenVinoEngine:
         """
         core = shared_core()
         self.calls = _calls(threads)
+        apart = self.calls == threads and one_cpu_each(threads)
+        graphs = [1, *[self.calls] * (self.calls if apart else 1)] if self.calls > 1 else [1]
         try:
             read = _once(partial(_read, core, path))
             compiled, *shared = run_beside(
-                lambda calls: _compile(core, path, read, _options(threads, calls=calls), cache_dir),
-                (1, *[self.calls] * self.calls) if self.calls > 1 else (1,),
+                lambda calls: _compile(
+                    core, path, read, _options(threads, calls=calls, apart=apart), cache_dir
+                ),
+                graphs,
             )
         except Exception as error:  # whatever the runtime raises
             raise ModelError(f"{path} cannot be loaded by OpenVINO; export the model anew") from error
@@ -141,9 +147,12 @@ class OpenVinoEngine:
         if "logits" not in (outputs := [node.any_name for node in compiled.outputs]):
             raise ModelError(f"{path} gives {', '.join(outputs)}, not logits")
         self._request = compiled.create_infer_request()
-        self._free: LifoQueue[Any] = LifoQueue()  # the last one's weights are in the CPU's caches
-        for request in [one.create_infer_request() for one in shared] or [self._request]:
-            self._free.put(request)
+        self._free: SimpleQueue[Any] = SimpleQueue()
+        if shared:
+            for number in range(self.calls):
+                self._free.put(shared[number % len(shared)].create_infer_request())
+        else:
+            self._free.put(self._request)
         self._wants_token_types = "token_type_ids" in names
         self._pad_id = pad_id
 
@@ -192,12 +201,13 @@ def _calls(threads: int) -> int:
     return next((calls for calls in range(MAX_CALLS, 1, -1) if threads % calls == 0), threads)
 
 
-def _options(threads: int, *, calls: int) -> dict[str, Any]:
+def _options(threads: int, *, calls: int, apart: bool) -> dict[str, Any]:
+    # With several streams, a call is handed on to one of the runtime's own threads.
+    streams = 1 if apart else calls
     return {
         "PERFORMANCE_HINT": "LATENCY",
-        # With more, a call would be handed on to one of the runtime's own threads.
-        "NUM_STREAMS": 1,
-        "INFERENCE_NUM_THREADS": threads // calls,
+        "NUM_STREAMS": streams,
+        "INFERENCE_NUM_THREADS": threads // calls * streams,
         # Workers and neighbours share the CPUs; threads that are pinned would stand in each other's way.
         "ENABLE_CPU_PINNING": False,
         # The default computes in bfloat16 where the CPU can, with other answers on other machines.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,28 +54,57 @@ def test_engines_pin_no_thread(tmp_path: Path, variant: str) -> None:
     assert len(allowed) == 1, f"threads may run on {allowed}"
 
 
+IN_THE_CALLER = """
+import os, sys, time
+from pathlib import Path
+
+os.sched_setaffinity(0, set(map(int, sys.argv[2:])))
+from mlapi.engines.openvino import OpenVinoEngine
+
+engine = OpenVinoEngine(Path(sys.argv[1]), threads=2, pad_id=0)
+batch = [list(range(5, 133))] * 16
+for infer, threads in ((engine.infer, 2), (engine.infer_beside, 1)):
+    infer(batch)
+    own, whole = time.thread_time(), time.process_time()
+    for _ in range(20):
+        infer(batch)
+    print(round(threads * (time.thread_time() - own) / (time.process_time() - whole), 2))
+"""
+
+
+def test_a_call_runs_in_the_thread_that_makes_it() -> None:
+    """If it fails, that thread gets a CPU of its own for nothing, and the work waits for another."""
+    graph = STARTER / "onnx" / "model.int8.onnx"
+    command = [sys.executable, "-c", IN_THE_CALLER, str(graph), *map(str, _two_cpus())]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
+    assert all(0.7 < float(share) < 1.3 for share in done.stdout.split()), done.stdout
+
+
 def test_calls_beside_each_other_run_on_cpus_of_their_own() -> None:
     """If it fails, both wait for one CPU while the other idles: a tenth of what the service could do."""
     cpus = _two_cpus()
-    with _started_on(cpus, ServerProcess(STARTER)) as server, ThreadPoolExecutor(8) as clients:
+    service = ServerProcess(STARTER, environment={"MLAPI_THREADS": "2", "MLAPI_VARIANT": "openvino-int8"})
+    with _started_on(cpus, service) as server, ThreadPoolExecutor(8) as clients:
         asked = [clients.submit(_ask, server, client, texts=80) for client in range(8)]
-        wait_until(lambda: _bound(server) == cpus or all(one.done() for one in asked))
-        assert not all(one.done() for one in asked), "no two calls were on CPUs of their own"
+        wait_until(lambda: _bound(server) == cpus or _done(asked))
+        wait_until(lambda: len(_allowed(server)[server.pid]) == 1 or _done(asked))  # the event loop's thread
+        assert not _done(asked), "calls or event loop had no CPU of their own"
         for one in asked:
             one.result()
-        wait_until(lambda: _allowed(server)[server.pid] == cpus)  # the event loop's
+        wait_until(lambda: _allowed(server)[server.pid] == cpus)
 
 
 def test_workers_leave_the_choice_of_cpus_to_the_kernel() -> None:
     """If it fails, each has its first call on the same CPU."""
-    environment = {"MLAPI_WORKERS": "2", "MLAPI_THREADS": "2"}
+    environment = {"MLAPI_WORKERS": "2", "MLAPI_THREADS": "2", "MLAPI_VARIANT": "openvino-int8"}
     with (
         _started_on(_two_cpus(), ServerProcess(STARTER, environment=environment)) as server,
         ThreadPoolExecutor(8) as clients,
     ):
         asked = [clients.submit(_ask, server, client, texts=20) for client in range(8)]
-        while not all(one.done() for one in asked):
+        while not _done(asked):
             assert not _bound(server)
+            time.sleep(0.01)
         for one in asked:
             one.result()
 
@@ -105,6 +135,10 @@ def _ask(server: ServerProcess, client: int, *, texts: int) -> None:
         assert server.client.post("/predict", json={"text": text}).status_code == 200
 
 
+def _done(asked: list[Future[None]]) -> bool:
+    return all(one.done() for one in asked)
+
+
 def _bound(server: ServerProcess) -> set[int]:
     """Return the CPUs that a thread of the service other than an event loop's is bound to."""
     allowed = _allowed(server)
@@ -117,6 +151,6 @@ def _allowed(server: ServerProcess) -> dict[int, set[int]]:
     found = {}
     for process in (server.pid, *children):
         for task in Path(f"/proc/{process}/task").iterdir():
-            with suppress(ProcessLookupError):
+            with suppress(ProcessLookupError):  # the thread ended meanwhile
                 found[int(task.name)] = os.sched_getaffinity(int(task.name))
     return found

@@ -7,14 +7,14 @@ import os
 import subprocess
 import sys
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from mlapi import placement
-from mlapi.placement import Placement, place_calls
+from mlapi.placement import Linux, Placement, place_calls
 from mlapi.slots import Slots
+from mlapi.worker import Worker
 from tests.support.fakes import RecordingJob
 
 if TYPE_CHECKING:
@@ -22,95 +22,104 @@ if TYPE_CHECKING:
 
     from mlapi.types import Encoding, Probabilities
 
-LOOP = threading.get_native_id()
 FIRST, SECOND, THIRD = -1, -2, -3
-"""Threads of calls; no such ones exist, so that a bind that is not recorded cannot pass unseen."""
+"""Threads of calls."""
 
 BOTH = frozenset({4, 6})
 linux = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no threads")
 
 
-class Kernel:
-    """Notes where threads are bound, and tells where they ran."""
+class FakeKernel:
+    """Notes where threads are bound, and tells where they ran. The container's CPUs can change."""
 
     def __init__(self, cpus: Collection[int] = BOTH) -> None:
-        self.cpus = frozenset(cpus)
-        self.bound: dict[int, frozenset[int]] = {}
-        self.ran_on: dict[int, int] = {}
+        self.cpus = set(cpus)
+        self.bound: dict[int, set[int]] = {}
+        self.last: dict[int, int] = {}
         self.calls = 0
-        self.error: OSError | None = None
+        self.forbidden = False
 
     def bind(self, thread: int, cpus: Collection[int]) -> None:
         self.calls += 1
-        if self.error is not None:
-            raise self.error
-        self.bound[thread] = frozenset(cpus)
+        if self.forbidden:
+            raise PermissionError(1, "Operation not permitted")
+        if not self.cpus.intersection(cpus):
+            raise OSError(22, "Invalid argument")
+        self.bound[thread] = set(cpus)
+
+    def ran_on(self, thread: int) -> int:
+        if thread not in self.last:
+            raise FileNotFoundError
+        return self.last[thread]
+
+    def allowed(self, *, ignoring: Collection[int]) -> set[int]:
+        assert set(ignoring) >= set(self.bound)
+        return self.cpus
 
     def at(self, thread: int) -> set[int]:
-        return set(self.bound.get(thread, self.cpus))
+        return self.cpus.intersection(self.bound.get(thread, self.cpus)) or self.cpus
 
-    def last(self, thread: int) -> int:
-        if thread not in self.ran_on:
-            raise FileNotFoundError
-        return self.ran_on[thread]
+    @property
+    def event_loop(self) -> set[int]:
+        return self.at(threading.get_native_id())
 
     def placement(self) -> Placement:
-        return Placement(self.cpus, bind=self.bind, ran_on=self.last)
+        return Placement(self.cpus, self)
 
 
 def test_a_call_that_runs_alone_is_left_to_the_kernel() -> None:
     """Two services on the same CPUs would else sit on the same one while the other idles."""
-    kernel = Kernel()
+    kernel = FakeKernel()
     placed = kernel.placement()
     for _ in range(2):
         placed.begin(FIRST)
-        assert kernel.at(FIRST) == kernel.at(LOOP) == BOTH
+        assert kernel.at(FIRST) == kernel.event_loop == set(BOTH)
         placed.end(FIRST)
     assert kernel.calls == 0, "a system call for each call, for nothing"
 
 
 def test_two_calls_get_a_cpu_each_and_the_first_stays_where_it_is() -> None:
     """On one CPU they would take turns while the other idles; moving the first costs it its caches."""
-    kernel = Kernel()
+    kernel = FakeKernel()
     placed = kernel.placement()
-    kernel.ran_on = {FIRST: 6}
+    kernel.last = {FIRST: 6}
     placed.begin(FIRST)
     placed.begin(SECOND)
-    assert (kernel.at(FIRST), kernel.at(SECOND), kernel.at(LOOP)) == ({6}, {4}, set(BOTH))
+    assert (kernel.at(FIRST), kernel.at(SECOND), kernel.event_loop) == ({6}, {4}, set(BOTH))
 
 
 def test_the_event_loop_gets_the_cpu_that_a_call_left() -> None:
     """Where it ran, the other call would wait for it, or it for the call, with a CPU idle."""
-    kernel = Kernel()
+    kernel = FakeKernel()
     placed = kernel.placement()
-    kernel.ran_on = {FIRST: 4}
+    kernel.last = {FIRST: 4}
     placed.begin(FIRST)
     placed.begin(SECOND)
     placed.end(FIRST)
-    assert (kernel.at(SECOND), kernel.at(LOOP)) == ({6}, {4})
+    assert (kernel.at(SECOND), kernel.event_loop) == ({6}, {4})
     placed.begin(FIRST)
-    assert (kernel.at(FIRST), kernel.at(SECOND), kernel.at(LOOP)) == ({4}, {6}, set(BOTH))
+    assert (kernel.at(FIRST), kernel.at(SECOND), kernel.event_loop) == ({4}, {6}, set(BOTH))
 
 
 def test_nothing_stays_bound_once_no_call_runs() -> None:
     """Bound to one CPU, the event loop would wait for whatever else comes to run there."""
-    kernel = Kernel()
+    kernel = FakeKernel()
     placed = kernel.placement()
-    kernel.ran_on = {FIRST: 4}
+    kernel.last = {FIRST: 4}
     placed.begin(FIRST)
     placed.begin(SECOND)
     placed.end(FIRST)
     placed.end(SECOND)
-    assert kernel.at(LOOP) == BOTH
+    assert kernel.event_loop == BOTH
     placed.begin(SECOND)
-    assert kernel.at(SECOND) == kernel.at(LOOP) == BOTH
+    assert kernel.at(SECOND) == kernel.event_loop == BOTH
 
 
 def test_calls_in_full_swing_cost_a_bind_at_their_start_and_one_at_their_end() -> None:
     """Only the event loop moves; each bind is a system call on it."""
-    kernel = Kernel()
+    kernel = FakeKernel()
     placed = kernel.placement()
-    kernel.ran_on = {FIRST: 4}
+    kernel.last = {FIRST: 4}
     placed.begin(FIRST)
     placed.begin(SECOND)
     before = kernel.calls
@@ -122,42 +131,58 @@ def test_calls_in_full_swing_cost_a_bind_at_their_start_and_one_at_their_end() -
 
 def test_three_of_three_get_one_each_wherever_they_ran() -> None:
     """The kernel may have had two on one CPU when the third came."""
-    kernel = Kernel(cpus=(0, 1, 2))
+    kernel = FakeKernel(cpus=(0, 1, 2))
     placed = kernel.placement()
-    kernel.ran_on = {FIRST: 1, SECOND: 1, THIRD: 1}
+    kernel.last = {FIRST: 1, SECOND: 1, THIRD: 1}
     placed.begin(FIRST)
     placed.begin(SECOND)
-    assert kernel.at(LOOP) == {0, 1, 2} - kernel.at(FIRST) - kernel.at(SECOND)
+    assert kernel.event_loop == {0, 1, 2} - kernel.at(FIRST) - kernel.at(SECOND)
     placed.begin(THIRD)
     got = [kernel.at(thread) for thread in (FIRST, SECOND, THIRD)]
     assert set().union(*got) == {0, 1, 2}
     assert [len(cpus) for cpus in got] == [1, 1, 1]
     placed.end(SECOND)
-    assert kernel.at(LOOP) == kernel.at(SECOND)
+    assert kernel.event_loop == kernel.at(SECOND)
 
 
 def test_a_cpu_that_is_unknown_or_no_longer_ours_is_not_taken() -> None:
     """A thread's last CPU cannot be read on every kernel, and a container's CPUs can change while it runs."""
-    kernel = Kernel()
+    kernel = FakeKernel()
     placed = kernel.placement()
-    kernel.ran_on = {FIRST: 9}
+    kernel.last = {FIRST: 9}
     placed.begin(FIRST)
     placed.begin(SECOND)
     assert kernel.at(FIRST) | kernel.at(SECOND) == BOTH
     assert kernel.at(FIRST) != kernel.at(SECOND)
 
 
+def test_a_call_that_begins_beside_another_does_not_drive_it_from_its_cpu() -> None:
+    """After a lull it comes with a place of its own; to move the other costs that one its caches."""
+    kernel = FakeKernel()
+    placed = kernel.placement()
+    kernel.last = {FIRST: 4}
+    placed.begin(FIRST)
+    placed.begin(SECOND)
+    placed.end(FIRST)
+    placed.end(SECOND)
+    assert kernel.at(SECOND) == {6}
+    kernel.last = {FIRST: 6}
+    placed.begin(FIRST)
+    placed.begin(SECOND)
+    assert (kernel.at(FIRST), kernel.at(SECOND)) == ({6}, {4})
+
+
 def test_where_threads_may_not_be_bound_the_service_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     """A sandbox may forbid the system call; that must not fail a request, or be tried again for each."""
     caplog.set_level("INFO", logger=placement.logger.name)
-    kernel = Kernel()
+    kernel = FakeKernel()
+    kernel.forbidden = True
     placed = kernel.placement()
-    kernel.ran_on = {FIRST: 4}
     placed.begin(FIRST)
     placed.begin(SECOND)
-    kernel.error = PermissionError(1, "Operation not permitted")
-    placed.end(FIRST)
     tried = kernel.calls
+    assert tried
+    placed.end(FIRST)
     placed.begin(FIRST)
     placed.end(FIRST)
     placed.end(SECOND)
@@ -167,23 +192,18 @@ def test_where_threads_may_not_be_bound_the_service_goes_on(caplog: pytest.LogCa
     ]
 
 
-def test_what_was_bound_is_set_free_where_binding_fails_later() -> None:
-    """When a container's CPUs change, a thread must not stay on one of the old ones."""
-    kernel = Kernel()
-    refused: list[Collection[int]] = []
-
-    def bind(thread: int, cpus: Collection[int]) -> None:
-        if thread == LOOP and len(cpus) == 1:
-            refused.append(cpus)
-            raise OSError(22, "Invalid argument")
-        kernel.bind(thread, cpus)
-
-    placed = Placement(BOTH, bind=bind, ran_on=lambda _: 4)
+def test_when_the_containers_cpus_change_every_thread_gets_the_new_ones() -> None:
+    """On what is left of the old ones, calls and event loop would share a CPU for good."""
+    kernel = FakeKernel()
+    placed = kernel.placement()
+    kernel.last = {FIRST: 4}
     placed.begin(FIRST)
     placed.begin(SECOND)
-    placed.end(FIRST)
-    assert refused
-    assert kernel.at(FIRST) == kernel.at(SECOND) == kernel.at(LOOP) == BOTH
+    kernel.cpus = {6, 8}
+    placed.end(SECOND)
+    placed.begin(SECOND)
+    placed.end(FIRST)  # the event loop would get 4
+    assert kernel.at(FIRST) == kernel.at(SECOND) == kernel.event_loop == {6, 8}
 
 
 @linux
@@ -193,7 +213,9 @@ def test_what_was_bound_is_set_free_where_binding_fails_later() -> None:
         (2, 2, 1, 2, True),
         (1, 1, 1, 1, False),  # nothing runs beside it
         (2, 2, 2, 2, False),  # both processes would take the same CPUs
+        (4, 4, 1, 4, True),
         (4, 8, 1, 8, False),  # a call has several threads, of which we know one
+        (5, 5, 1, 5, False),  # a graph for each call would take too much memory
         (2, 2, 1, 16, False),  # the kernel has CPUs to spare
     ],
 )
@@ -229,7 +251,7 @@ async def test_slots_place_the_threads_that_do_the_work() -> None:
         return [() for _ in batch]
 
     before = os.sched_getaffinity(0)
-    slots = Slots(beside, beside, count=2, placement=Placement(cpus))
+    slots = Slots(beside, beside, count=2, placement=Placement(cpus, Linux()))
     slots.start()
     try:
         runs = [
@@ -253,9 +275,9 @@ def test_the_kernel_is_asked_where_a_thread_ran() -> None:
     """A field further, it would be some other small number; a thread's name may look like fields, too."""
     cpu = min(os.sched_getaffinity(0))
     script = (
-        "import os, sys, threading; from pathlib import Path; from mlapi.placement import _ran_on\n"
+        "import os, sys, threading; from pathlib import Path; from mlapi.placement import Linux\n"
         "Path('/proc/self/comm').write_text('a) S 1 (2')\n"
-        "os.sched_setaffinity(0, {int(sys.argv[1])}); print(_ran_on(threading.get_native_id()))"
+        "os.sched_setaffinity(0, {int(sys.argv[1])}); print(Linux().ran_on(threading.get_native_id()))"
     )
     for last in {cpu, max(os.sched_getaffinity(0))}:
         done = subprocess.run(
@@ -265,7 +287,23 @@ def test_the_kernel_is_asked_where_a_thread_ran() -> None:
 
 
 @linux
-def test_a_thread_that_is_gone_has_no_last_cpu() -> None:
-    """It ended between two looks at it."""
-    assert Placement(BOTH)._last_cpu(2**22 + 1) is None
-    assert not Path(f"/proc/self/task/{2**22 + 1}").exists()
+def test_the_cpus_of_other_threads_are_those_of_the_process() -> None:
+    """Of a bound thread's they would be but one."""
+    own, before = threading.get_native_id(), os.sched_getaffinity(0)
+    done = threading.Event()
+    other = threading.Thread(target=done.wait)
+    other.start()
+    try:
+        os.sched_setaffinity(0, {min(before)})
+        assert Linux().allowed(ignoring=[own]) == before
+    finally:
+        os.sched_setaffinity(0, before)
+        done.set()
+        other.join()
+
+
+def test_a_worker_that_was_not_started_has_no_thread() -> None:
+    """The kernel takes 0 for the thread that asks: the event loop's would be bound in its place."""
+    worker: Worker[int, int] = Worker(abs, name="idle")
+    with pytest.raises(RuntimeError, match="idle was not started"):
+        _ = worker.native_id
