@@ -108,7 +108,7 @@ class Placement:
         """Give each call a CPU: first those that run, which stay where they are, then the one that begins."""
         free = set(self._all)
         *running, beginning = self._running
-        for thread in sorted(running, key=self._is_bound, reverse=True):
+        for thread in running:
             cpu = next(iter(self._bound[thread])) if self._is_bound(thread) else self._last_cpu(thread)
             self._take(thread, cpu, free)
         self._take(beginning, next(iter(self._bound.get(beginning, self._all))), free)
