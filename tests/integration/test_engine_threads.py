@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,7 @@ from tests.support.http_server import ServerProcess, wait_until
 from tests.support.model_directory import make_tiny_model
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 STARTER = Path(__file__).parents[2] / "models" / "starter"
 
@@ -63,12 +65,12 @@ from mlapi.engines.openvino import OpenVinoEngine
 
 engine = OpenVinoEngine(Path(sys.argv[1]), threads=2, pad_id=0)
 batch = [list(range(5, 133))] * 16
-for infer, threads in ((engine.infer, 2), (engine.infer_beside, 1)):
-    infer(batch)
-    own, whole = time.thread_time(), time.process_time()
-    for _ in range(20):
-        infer(batch)
-    print(round(threads * (time.thread_time() - own) / (time.process_time() - whole), 2))
+engine.infer_beside(batch)
+engine.infer_beside(batch)
+own, whole = time.thread_time(), time.process_time()
+for _ in range(20):
+    engine.infer_beside(batch)
+print((time.thread_time() - own) / (time.process_time() - whole))
 """
 
 
@@ -77,18 +79,21 @@ def test_a_call_runs_in_the_thread_that_makes_it() -> None:
     graph = STARTER / "onnx" / "model.int8.onnx"
     command = [sys.executable, "-c", IN_THE_CALLER, str(graph), *map(str, _two_cpus())]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
-    assert all(0.7 < float(share) < 1.3 for share in done.stdout.split()), done.stdout
+    assert float(done.stdout) > 0.8, "its share of the process's CPU time"
 
 
 def test_calls_beside_each_other_run_on_cpus_of_their_own() -> None:
     """If it fails, both wait for one CPU while the other idles: a tenth of what the service could do."""
     cpus = _two_cpus()
     service = ServerProcess(STARTER, environment={"MLAPI_THREADS": "2", "MLAPI_VARIANT": "openvino-int8"})
+    enough = threading.Event()
     with _started_on(cpus, service) as server, ThreadPoolExecutor(8) as clients:
-        asked = [clients.submit(_ask, server, client, texts=80) for client in range(8)]
-        wait_until(lambda: _bound(server) == cpus or _done(asked))
-        wait_until(lambda: len(_allowed(server)[server.pid]) == 1 or _done(asked))  # the event loop's thread
-        assert not _done(asked), "calls or event loop had no CPU of their own"
+        asked = [clients.submit(_ask, server, client, enough=enough.is_set) for client in range(8)]
+        try:
+            wait_until(lambda: _bound(server) == cpus)
+            wait_until(lambda: len(_allowed(server)[server.pid]) == 1)  # the event loop's thread
+        finally:
+            enough.set()
         for one in asked:
             one.result()
         wait_until(lambda: _allowed(server)[server.pid] == cpus)
@@ -101,8 +106,12 @@ def test_workers_leave_the_choice_of_cpus_to_the_kernel() -> None:
         _started_on(_two_cpus(), ServerProcess(STARTER, environment=environment)) as server,
         ThreadPoolExecutor(8) as clients,
     ):
-        asked = [clients.submit(_ask, server, client, texts=20) for client in range(8)]
-        while not _done(asked):
+        wait_until(lambda: server.log.count("ready: model") == 2)
+        end = time.monotonic() + 2
+        asked = [
+            clients.submit(_ask, server, client, enough=lambda: time.monotonic() > end) for client in range(8)
+        ]
+        while time.monotonic() < end:
             assert not _bound(server)
             time.sleep(0.01)
         for one in asked:
@@ -129,14 +138,13 @@ def _started_on(cpus: set[int], server: ServerProcess) -> Iterator[ServerProcess
         yield server
 
 
-def _ask(server: ServerProcess, client: int, *, texts: int) -> None:
-    for number in range(texts):
+def _ask(server: ServerProcess, client: int, *, enough: Callable[[], bool]) -> None:
+    """Ask for one text after another, of which none was asked for before."""
+    for number in count():
+        if enough():
+            return
         text = f"text {number} of client {client} " + "is long enough to take a while " * 8
         assert server.client.post("/predict", json={"text": text}).status_code == 200
-
-
-def _done(asked: list[Future[None]]) -> bool:
-    return all(one.done() for one in asked)
 
 
 def _bound(server: ServerProcess) -> set[int]:
