@@ -67,6 +67,16 @@ class FakeKernel:
         return Placement(self.cpus, self)
 
 
+def _two_calls() -> tuple[FakeKernel, Placement]:
+    """Begin two calls, of which the first ran on CPU 4."""
+    kernel = FakeKernel()
+    placed = kernel.placement()
+    kernel.last = {FIRST: 4}
+    placed.begin(FIRST)
+    placed.begin(SECOND)
+    return kernel, placed
+
+
 def test_a_call_that_runs_alone_is_left_to_the_kernel() -> None:
     """Two services on the same CPUs would else sit on the same one while the other idles."""
     kernel = FakeKernel()
@@ -90,11 +100,7 @@ def test_two_calls_get_a_cpu_each_and_the_first_stays_where_it_is() -> None:
 
 def test_the_event_loop_gets_the_cpu_that_a_call_left() -> None:
     """Where it ran, the other call would wait for it, or it for the call, with a CPU idle."""
-    kernel = FakeKernel()
-    placed = kernel.placement()
-    kernel.last = {FIRST: 4}
-    placed.begin(FIRST)
-    placed.begin(SECOND)
+    kernel, placed = _two_calls()
     placed.end(FIRST)
     assert (kernel.at(SECOND), kernel.event_loop) == ({6}, {4})
     placed.begin(FIRST)
@@ -103,11 +109,7 @@ def test_the_event_loop_gets_the_cpu_that_a_call_left() -> None:
 
 def test_nothing_stays_bound_once_no_call_runs() -> None:
     """Bound to one CPU, the event loop would wait for whatever else comes to run there."""
-    kernel = FakeKernel()
-    placed = kernel.placement()
-    kernel.last = {FIRST: 4}
-    placed.begin(FIRST)
-    placed.begin(SECOND)
+    kernel, placed = _two_calls()
     placed.end(FIRST)
     placed.end(SECOND)
     assert kernel.event_loop == BOTH
@@ -117,11 +119,7 @@ def test_nothing_stays_bound_once_no_call_runs() -> None:
 
 def test_calls_in_full_swing_cost_a_bind_at_their_start_and_one_at_their_end() -> None:
     """Only the event loop moves; each bind is a system call on it."""
-    kernel = FakeKernel()
-    placed = kernel.placement()
-    kernel.last = {FIRST: 4}
-    placed.begin(FIRST)
-    placed.begin(SECOND)
+    kernel, placed = _two_calls()
     before = kernel.calls
     for thread in (FIRST, SECOND) * 5:
         placed.end(thread)
@@ -158,11 +156,7 @@ def test_a_cpu_that_is_unknown_or_no_longer_ours_is_not_taken() -> None:
 
 def test_a_call_that_begins_beside_another_does_not_drive_it_from_its_cpu() -> None:
     """After a lull it comes with a place of its own; to move the other costs that one its caches."""
-    kernel = FakeKernel()
-    placed = kernel.placement()
-    kernel.last = {FIRST: 4}
-    placed.begin(FIRST)
-    placed.begin(SECOND)
+    kernel, placed = _two_calls()
     placed.end(FIRST)
     placed.end(SECOND)
     assert kernel.at(SECOND) == {6}
@@ -194,11 +188,7 @@ def test_where_threads_may_not_be_bound_the_service_goes_on(caplog: pytest.LogCa
 
 def test_when_the_containers_cpus_change_every_thread_gets_the_new_ones() -> None:
     """On what is left of the old ones, calls and event loop would share a CPU for good."""
-    kernel = FakeKernel()
-    placed = kernel.placement()
-    kernel.last = {FIRST: 4}
-    placed.begin(FIRST)
-    placed.begin(SECOND)
+    kernel, placed = _two_calls()
     kernel.cpus = {6, 8}
     placed.end(SECOND)
     placed.begin(SECOND)
