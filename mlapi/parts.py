@@ -12,6 +12,7 @@ from mlapi.batching import Batcher
 from mlapi.cache.factory import make_cache
 from mlapi.engines.factory import load_classifier
 from mlapi.errors import MlapiError
+from mlapi.huge_pages import use_huge_pages_soon
 from mlapi.placement import place_calls
 from mlapi.predictor import Predictor
 from mlapi.redis_access import redis_access
@@ -123,6 +124,8 @@ class Parts:
         gc.collect()
         gc.freeze()
         self.serving.ready(predictor)
+        if callable(given):  # what it loaded is there by now
+            use_huge_pages_soon()
 
     def _make_cache(self) -> Cache:
         settings = self._settings
