@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mlapi.engines.factory import TOKENIZER, load_classifier
 from mlapi.engines.tokenizer import FastTokenizer
+from mlapi.huge_pages import use_huge_pages
 from mlapi.models.directory import ModelDirectory
 from mlapi.types import Encoding
 
@@ -21,6 +22,7 @@ Batch = list[list[int]]
 def make_engine(directory: Path, threads: int) -> Callable[[Sequence[Batch]], float]:
     """Load the model as the service does; return what runs batches and tells the seconds that they took."""
     classifier = load_classifier(directory, threads=threads)
+    use_huge_pages()
 
     def run(batches: Sequence[Batch]) -> float:
         prepared = [
