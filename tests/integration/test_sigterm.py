@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -39,3 +41,24 @@ def test_it_counts_before_the_server_is_there(
     with ServerProcess(tiny_model, "--workers", workers, environment=environment, wait=False) as server:
         assert server.wait() == 128 + signal.SIGTERM  # -SIGTERM where nobody handled it
         assert "Traceback" not in server.log
+
+
+TOLD_TO_STOP_AT_THE_END = """
+import atexit, os, signal, sys
+from mlapi.sigterm import end_on_sigterm
+
+def clear_up():
+    os.kill(os.getpid(), signal.SIGTERM)
+    print("cleared up")
+
+atexit.register(clear_up)
+end_on_sigterm()
+sys.exit(3)
+"""
+
+
+def test_it_leaves_a_process_alone_that_ends_anyway() -> None:
+    """If it fails, a worker that ended by itself and is told to stop meanwhile logs a traceback."""
+    command = [sys.executable, "-c", TOLD_TO_STOP_AT_THE_END]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "cleared up\n", "")
