@@ -40,7 +40,7 @@ test-deploy: venv-dev  ## Run the tests of manifests, routes, scripts and workfl
 test-torch: venv-torch  ## Run the tests that need torch (training, export, the torch engine)
 	@.venv-torch/bin/python -m pytest -m 'torch and not hub and not slow' -n 2 --dist loadfile --cov --cov-config=.ci/coverage-torch.ini $(ARGS)
 
-test-slow: venv-torch  ## Run what takes minutes: whole benches, parity at full size, the image with PyTorch
+test-slow: venv-torch  ## Run what takes minutes: whole benches, parity at full size, images with PyTorch and of a hub's model
 	@.venv-torch/bin/python -m pytest -m slow -rs $(ARGS)
 
 test-hub: venv-torch  ## Run the tests that need the real model hub; the first run downloads its default model

@@ -11,7 +11,6 @@ import ctypes
 import logging
 import mmap
 import os
-import threading
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,7 @@ logger = logging.getLogger(__name__)
 SIZE = Path("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size")
 MAPS = Path("/proc/self/maps")
 PAGE_MAP = Path("/proc/self/pagemap")
+TOTALS = Path("/proc/self/smaps_rollup")
 
 MADV_COLLAPSE = 25
 """Of Linux's `mman-common.h`; Python's `mmap` does not have it."""
@@ -38,23 +38,15 @@ IN_USE = 0x81
 MISSING = 1 / 16
 """The share of a huge page's memory that may not be in use yet: that much more memory it takes at most."""
 
-REFUSALS = 8
+REFUSALS = 4
 """In a row: then the kernel does not know how, or has no memory in one piece, and looks for more in vain."""
 
 
-def use_huge_pages_soon() -> None:
-    """Do so in a thread of its own, beside whatever the process does."""
-    try:
-        threading.Thread(target=use_huge_pages, name="mlapi-huge-pages", daemon=True).start()
-    except RuntimeError as error:  # as many threads as the process may have
-        logger.info("huge pages: not used (%s)", error)
-
-
 def use_huge_pages(advise: Callable[[int, int], None] | None = None, *, size_file: Path = SIZE) -> int:
-    """Move the process's data into huge pages where it fills them, and return how many bytes are in such.
+    """Move the process's data into huge pages where it fills them, and return how many bytes such pages have.
 
-    Takes 2 to 6 ms for each page of 2 MiB that is moved. A thread that asks the kernel for memory meanwhile,
-    or uses what is being moved, waits for that page. Where the kernel cannot do it, nothing changes.
+    A thread that asks the kernel for memory meanwhile, or uses what is being moved, waits for that page.
+    Where the kernel cannot do it, nothing changes.
 
     Args:
         advise: Moves a number of bytes from an address on, or raises `OSError`; the kernel by default.
@@ -63,7 +55,8 @@ def use_huge_pages(advise: Callable[[int, int], None] | None = None, *, size_fil
     try:
         size = int(size_file.read_text(encoding="ascii"))
         with PAGE_MAP.open("rb", buffering=0) as page_map:
-            moved, refused = _move(advise or collapse, page_map, size)
+            refused = _move(advise or collapse, page_map, size)
+        moved = _in_huge_pages()
     except (OSError, ValueError) as error:
         logger.info("huge pages: not used (%s)", error)
         return 0
@@ -71,22 +64,43 @@ def use_huge_pages(advise: Callable[[int, int], None] | None = None, *, size_fil
     return moved
 
 
-def _move(advise: Callable[[int, int], None], page_map: BinaryIO, size: int) -> tuple[int, OSError | None]:
-    """Return how many bytes are in huge pages then, and the last refusal."""
-    moved = in_a_row = 0
+def _move(advise: Callable[[int, int], None], page_map: BinaryIO, size: int) -> OSError | None:
+    """Move what can be moved, and return the last refusal."""
+    in_a_row = 0
     refused = None
+    # As few calls as can be: each has all CPUs hand over the pages that they were about to put into lists.
+    for start, length in _spans(page_map, size):
+        try:
+            advise(start, length)
+        except OSError as error:
+            refused, in_a_row = error, in_a_row + 1
+            if in_a_row == REFUSALS:
+                break
+        else:
+            in_a_row = 0
+    return refused
+
+
+def _in_huge_pages() -> int:
+    for line in TOTALS.read_text(encoding="ascii", errors="replace").splitlines():
+        if line.startswith("AnonHugePages:"):
+            return int(line.split()[1]) << 10  # "kB"
+    return 0
+
+
+def _spans(page_map: BinaryIO, size: int) -> Iterator[tuple[int, int]]:
+    """Yield address and length of what fills huge pages one behind the other."""
+    start = length = 0
     for block in _blocks(size):
-        if _is_full(page_map, block, size):
-            try:
-                advise(block, size)
-            except OSError as error:
-                refused, in_a_row = error, in_a_row + 1
-                if in_a_row == REFUSALS:
-                    break
-            else:
-                in_a_row = 0
-                moved += size
-    return moved, refused
+        if not _is_full(page_map, block, size):
+            continue
+        if block != start + length:
+            if length:
+                yield start, length
+            start, length = block, 0
+        length += size
+    if length:
+        yield start, length
 
 
 def _blocks(size: int) -> Iterator[int]:

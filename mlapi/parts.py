@@ -12,7 +12,7 @@ from mlapi.batching import Batcher
 from mlapi.cache.factory import make_cache
 from mlapi.engines.factory import load_classifier
 from mlapi.errors import MlapiError
-from mlapi.huge_pages import use_huge_pages_soon
+from mlapi.huge_pages import use_huge_pages
 from mlapi.placement import place_calls
 from mlapi.predictor import Predictor
 from mlapi.redis_access import redis_access
@@ -123,9 +123,9 @@ class Parts:
         # What was loaded so far stays: a full collection that looks through it holds the loop for 50 ms.
         gc.collect()
         gc.freeze()
-        self.serving.ready(predictor)
         if callable(given):  # what it loaded is there by now
-            use_huge_pages_soon()
+            await asyncio.to_thread(use_huge_pages)
+        self.serving.ready(predictor)
 
     def _make_cache(self) -> Cache:
         settings = self._settings

@@ -15,7 +15,7 @@ STARTER = Path(__file__).parents[2] / "models" / "starter"
 
 @pytest.mark.parametrize("workers", [1, 2])
 @needs_kernel
-def test_the_weights_of_a_model_are_in_huge_pages_soon_after_the_start(workers: int) -> None:
+def test_the_weights_of_a_model_are_in_huge_pages_when_it_is_ready(workers: int) -> None:
     """If it fails, each call looks the addresses of its weights up page by page."""
     options = ["--threads", "1", "--variant", "openvino-int8", "--workers", str(workers)]
     with ServerProcess(STARTER, *options) as server:

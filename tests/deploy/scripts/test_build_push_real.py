@@ -88,6 +88,7 @@ def test_two_tags_are_pushed_and_the_digest_that_it_prints_runs(
 
 
 @pytest.mark.torch
+@pytest.mark.slow
 def test_a_model_of_a_hub_is_pulled_exported_gated_and_served(
     engine: Engine, checkout: Checkout, tools: StandIns, tmp_path: Path, tag: str
 ) -> None:
