@@ -119,12 +119,12 @@ class Parts:
         stack.push_async_callback(batcher.aclose, timeout=LEFTOVER_S)
         batcher.start()
         predictor.start()
-        self._announce(classifier.info, placed=placement is not None)
         # What was loaded so far stays: a full collection that looks through it holds the loop for 50 ms.
         gc.collect()
         gc.freeze()
         if callable(given):  # what it loaded is there by now
             await asyncio.to_thread(use_huge_pages)
+        self._announce(classifier.info, placed=placement is not None)
         self.serving.ready(predictor)
 
     def _make_cache(self) -> Cache:

@@ -20,6 +20,8 @@ def test_the_weights_of_a_model_are_in_huge_pages_when_it_is_ready(workers: int)
     options = ["--threads", "1", "--variant", "openvino-int8", "--workers", str(workers)]
     with ServerProcess(STARTER, *options) as server:
         wait_until(lambda: server.log.count("huge pages: ") == workers)
+        wait_until(lambda: server.log.count("ready: ") == workers)
+        assert server.log.rindex("huge pages: ") < server.log.rindex("ready: ")
         told = [int(mib) for mib in re.findall(r"huge pages: (\d+) MiB", server.log)]
         assert len(told) == workers
         if workers == 1 and "no more" not in server.log:
