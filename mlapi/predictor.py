@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 KEYS_AT_ONCE = 1_000
 """Texts hashed before the event loop gets a turn."""
 
+INTERACTIVE_TEXTS = 16
+"""Texts up to which what is left to compute of a request stands in line with single texts; more is bulk."""
+
 WINDOWS_IN_FLIGHT = 2
 """Windows of one bulk request that are in work at once: one fills the engine while the next is tokenised."""
 
@@ -92,12 +95,11 @@ class Predictor:
             predictions.append(prediction)
         return Outcome(predictions, hits=len(texts))
 
-    async def predict(self, texts: Sequence[str], *, lane: Lane, timeout: float) -> Outcome:  # noqa: ASYNC109
+    async def predict(self, texts: Sequence[str], *, timeout: float) -> Outcome:  # noqa: ASYNC109
         """Answer one request.
 
         Args:
             texts: Any number of texts, repetitions included.
-            lane: `INTERACTIVE`, or `BULK` for work that takes turns with everything else.
             timeout: Seconds after which nobody waits for the answer any more.
 
         Returns:
@@ -109,7 +111,7 @@ class Predictor:
             EngineError: A batch that carried one of the texts failed.
             Draining: The process is shutting down.
         """
-        work = _Work(lane=lane, deadline=time.monotonic() + timeout)
+        work = _Work(deadline=time.monotonic() + timeout)
         try:
             async with asyncio.timeout(timeout):
                 return await self._answer(texts, work)
@@ -119,7 +121,7 @@ class Predictor:
     async def _answer(self, texts: Sequence[str], work: _Work) -> Outcome:
         wanted = await self._keys(texts)
         started = time.monotonic()
-        stored = await self._look_up(list(wanted.values()), work.lane)
+        stored = await self._look_up(list(wanted.values()))
         looked_up = time.monotonic() - started
         missing: list[tuple[str, CacheKey]] = []
         for (text, key), value in zip(wanted.items(), stored, strict=True):
@@ -139,8 +141,8 @@ class Predictor:
             timings=work.timings(cache=looked_up),
         )
 
-    async def _look_up(self, keys: list[CacheKey], lane: Lane) -> list[bytes | None]:
-        if lane is not Lane.INTERACTIVE:
+    async def _look_up(self, keys: list[CacheKey]) -> list[bytes | None]:
+        if len(keys) > INTERACTIVE_TEXTS:
             return await self._cache.get_many(keys)
         self._batcher.coming += 1
         try:
@@ -160,6 +162,7 @@ class Predictor:
 
     async def _compute(self, work: _Work, missing: list[tuple[str, CacheKey]]) -> None:
         """Compute the texts window by window, a few windows at once."""
+        lane = Lane.INTERACTIVE if len(missing) <= INTERACTIVE_TEXTS else Lane.BULK
         running: deque[tuple[list[tuple[str, CacheKey]], Window]] = deque()
         try:
             for start in range(0, len(missing), self._window):
@@ -168,14 +171,12 @@ class Predictor:
                     running.popleft()
                 texts = missing[start : start + self._window]
                 if start:
-                    await self._batcher.room(len(texts), lane=work.lane)
+                    await self._batcher.room(len(texts), lane=lane)
                 # No await between `room` and boarding: another request would take the place.
                 texts = self._without_landed(work, texts)
                 # Judged at the door alone: an admitted request is not refused half-way for its own length.
                 admit_until = inf if start else work.deadline
-                window = self._intake.board(
-                    texts, lane=work.lane, deadline=work.deadline, admit_until=admit_until
-                )
+                window = self._intake.board(texts, lane=lane, deadline=work.deadline, admit_until=admit_until)
                 running.append((texts, window))
             while running:
                 await self._finish(work, *running[0])
@@ -207,10 +208,9 @@ class Predictor:
 class _Work:
     """What one request found and had computed, and where its time went."""
 
-    __slots__ = ("cached", "computed", "created", "deadline", "lane", "queue", "runs", "tokenize")
+    __slots__ = ("cached", "computed", "created", "deadline", "queue", "runs", "tokenize")
 
-    def __init__(self, *, lane: Lane, deadline: float) -> None:
-        self.lane = lane
+    def __init__(self, *, deadline: float) -> None:
         self.deadline = deadline
         self.cached: dict[str, Prediction] = {}
         self.computed: dict[str, Prediction] = {}

@@ -25,7 +25,6 @@ from mlapi.api.schemas import (
     bulk_request,
     predict_request,
 )
-from mlapi.types import Lane
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,9 +33,6 @@ if TYPE_CHECKING:
     from mlapi.types import Outcome
 
 SERVICE_UNAVAILABLE = 503
-
-INTERACTIVE_TEXTS = 16
-"""Texts up to which a request stands in line with single texts; a longer one, on either route, with bulk."""
 
 
 class AnswerObserver(Protocol):
@@ -79,9 +75,7 @@ def build_router(config: RouteConfig, observer: AnswerObserver) -> APIRouter:
         predictor = _serving(request).require_predictor()
         outcome = predictor.recall(texts)
         if outcome is None:
-            lane = Lane.INTERACTIVE if len(texts) <= INTERACTIVE_TEXTS else Lane.BULK
-            work = predictor.predict(texts, lane=lane, timeout=timeout)
-            outcome = await until_disconnect(request.receive, work)
+            outcome = await until_disconnect(request.receive, predictor.predict(texts, timeout=timeout))
         observer.answered(
             hits=outcome.hits,
             misses=outcome.misses,

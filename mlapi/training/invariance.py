@@ -22,7 +22,7 @@ TOLERANCE = 1e-3
 """Largest difference of a probability between two ways to run the same text."""
 
 ROUNDING = 1e-6
-"""Difference of a probability that is float32's rounding: two labels that are as near are equally probable."""
+"""Difference of a probability that is float32's rounding: labels that are as near are equally probable."""
 
 BATCH = 32
 PADDED = 8
@@ -44,7 +44,7 @@ def check_invariance(classifier: Classifier, texts: Sequence[str], *, tolerance:
         The largest difference that was found.
 
     Raises:
-        ModelError: A probability differs by more than the tolerance, or a label differs by more than rounding.
+        ModelError: A probability differs by more than the tolerance, or a label by more than rounding.
         EngineError: The engine failed.
     """
     chosen = choose(classifier.encode(texts))

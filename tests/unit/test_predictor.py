@@ -9,12 +9,13 @@ import pytest
 
 from mlapi.cache.codec import KeyMaker
 from mlapi.errors import DeadlineExceeded, Draining, EngineError, Overloaded
+from mlapi.predictor import INTERACTIVE_TEXTS
 from mlapi.types import Lane, ModelVersion, Outcome, VariantId
 from tests.support.fakes import INFO, Rig, eventually
 
 
-async def _predict(rig: Rig, *texts: str, lane: Lane = Lane.INTERACTIVE, timeout: float = 30) -> Outcome:  # noqa: ASYNC109
-    return await rig.predictor.predict(texts, lane=lane, timeout=timeout)
+async def _predict(rig: Rig, *texts: str, timeout: float = 30) -> Outcome:  # noqa: ASYNC109
+    return await rig.predictor.predict(texts, timeout=timeout)
 
 
 def _counts(outcome: Outcome) -> tuple[int, int, int]:
@@ -123,7 +124,7 @@ async def test_a_cancelled_request_leaves_nothing_behind() -> None:
         rig.engine.gate.clear()
         busy = asyncio.create_task(_predict(rig, "busy"))
         await rig.engine_is_busy()
-        doomed = asyncio.create_task(_predict(rig, *[f"t {n}" for n in range(40)], lane=Lane.BULK))
+        doomed = asyncio.create_task(_predict(rig, *[f"t {n}" for n in range(40)]))
         await eventually(lambda: rig.batcher.waiting == 17)
         doomed.cancel()
         await asyncio.gather(doomed, return_exceptions=True)
@@ -218,7 +219,7 @@ async def test_bulk_goes_in_windows_and_keeps_order() -> None:
     """A bulk request larger than the queue would be refused, or its answers come back shuffled."""
     async with Rig(window=4, max_queue_texts=8) as rig:
         texts = [f"{'word ' * (number % 7)}{number % 30}" for number in range(100)]
-        outcome = await _predict(rig, *texts, lane=Lane.BULK)
+        outcome = await _predict(rig, *texts)
         assert _counts(outcome) == (0, 100 - (100 - len(set(texts))), 100 - len(set(texts)))
         singles = [(await _predict(rig, text)).predictions[0] for text in texts]
         assert outcome.predictions == singles
@@ -229,10 +230,7 @@ async def test_bulk_requests_at_once_all_get_through() -> None:
     """Admitted bulk requests would be refused half-way, because others took the room they had waited for."""
     async with Rig(window=4, max_queue_texts=8) as rig:
         rig.engine._seconds = 0.001
-        requests = [
-            _predict(rig, *[f"request {number} text {n}" for n in range(60)], lane=Lane.BULK)
-            for number in range(3)
-        ]
+        requests = [_predict(rig, *[f"request {number} text {n}" for n in range(60)]) for number in range(3)]
         outcomes = await asyncio.gather(*requests, return_exceptions=True)
         answered = [outcome for outcome in outcomes if isinstance(outcome, Outcome)]
         assert {type(outcome) for outcome in outcomes} <= {Outcome, Overloaded}
@@ -275,7 +273,7 @@ async def test_bulk_fails_as_one_when_a_window_fails() -> None:
     async with Rig(window=2) as rig:
         rig.engine.fail_on = {rig.tokenizer.token("bad")}
         with pytest.raises(EngineError):
-            await _predict(rig, "a", "b", "c", "bad", *[f"t {n}" for n in range(20)], lane=Lane.BULK)
+            await _predict(rig, "a", "b", "c", "bad", *[f"t {n}" for n in range(20)])
         await eventually(lambda: rig.batcher.waiting == 0)
         assert rig.predictor.in_flight == 0
 
@@ -284,7 +282,7 @@ async def test_a_single_text_waits_for_two_batches_at_most_behind_bulk() -> None
     """A single text would wait for a bulk request of thousands."""
     async with Rig(window=100, max_batch_texts=4) as rig:
         rig.engine.gate.clear()
-        bulk = asyncio.create_task(_predict(rig, *[f"t {n}" for n in range(500)], lane=Lane.BULK))
+        bulk = asyncio.create_task(_predict(rig, *[f"t {n}" for n in range(500)]))
         await rig.engine_is_busy()
         before = len(rig.engine.batches)
         single = asyncio.create_task(_predict(rig, "urgent text here"))
@@ -297,11 +295,29 @@ async def test_a_single_text_waits_for_two_batches_at_most_behind_bulk() -> None
         await bulk
 
 
+async def test_what_is_left_to_compute_chooses_the_lane() -> None:
+    """One new text among many known ones would wait its turn with bulk, in a batch of its own."""
+    async with Rig() as rig:
+        known = [f"t {n}" for n in range(40)]
+        await _predict(rig, *known)
+        rig.engine.gate.clear()
+        before = len(rig.engine.batches)
+        busy = asyncio.create_task(_predict(rig, "busy"))
+        await eventually(lambda: len(rig.engine.batches) > before)
+        few = asyncio.create_task(_predict(rig, *known, "new"))
+        await eventually(lambda: rig.observer.depth[Lane.INTERACTIVE][0] == 1)
+        many = asyncio.create_task(_predict(rig, *[f"other {n}" for n in range(INTERACTIVE_TEXTS + 1)]))
+        await eventually(lambda: rig.observer.depth[Lane.BULK][0] > 0)
+        rig.engine.gate.set()
+        assert _counts(await few) == (40, 1, 0)
+        await asyncio.gather(busy, many)
+
+
 async def test_a_single_text_that_bulk_waits_for_is_promoted() -> None:
     """A single text would wait for the bulk request that happens to contain it."""
     async with Rig(window=100, max_batch_texts=4) as rig:
         rig.engine.gate.clear()
-        bulk = asyncio.create_task(_predict(rig, *[f"t {n}" for n in range(100)], lane=Lane.BULK))
+        bulk = asyncio.create_task(_predict(rig, *[f"t {n}" for n in range(100)]))
         await rig.engine_is_busy()
         single = asyncio.create_task(_predict(rig, "t 90"))
         await eventually(lambda: rig.observer.depth[Lane.INTERACTIVE][0] == 1)

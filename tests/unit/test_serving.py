@@ -6,7 +6,6 @@ import pytest
 
 from mlapi.errors import Starting
 from mlapi.serving import Serving
-from mlapi.types import Lane
 from tests.support.fakes import Rig
 
 
@@ -40,7 +39,7 @@ async def test_an_engine_that_is_stuck() -> None:
         serving.ready(rig.predictor)
         assert serving.status(stuck_after=60) == "healthy"
         rig.engine.gate.clear()
-        waiting = asyncio.create_task(rig.predictor.predict(["a"], lane=Lane.INTERACTIVE, timeout=60))
+        waiting = asyncio.create_task(rig.predictor.predict(["a"], timeout=60))
         await rig.engine_is_busy()
         assert (serving.alive(stuck_after=60), serving.status(stuck_after=60)) == (True, "healthy")
         assert (serving.alive(stuck_after=0), serving.status(stuck_after=0)) == (False, "stuck")

@@ -23,13 +23,11 @@ LONGEST = 64
 
 
 class Engine:
-    """Answers by a text's length unless told a level, and adds something for a large batch, or for much padding."""
+    """Answers by a text's length, or all alike, and adds something for a large batch, or for much padding."""
 
     name = "onnx"
 
-    def __init__(
-        self, *, by_batch: float = 0.0, by_padding: float = 0.0, level: float | None = None
-    ) -> None:
+    def __init__(self, *, by_batch: float = 0.0, by_padding: float = 0.0, level: float | None = None) -> None:
         self._by_batch = by_batch
         self._by_padding = by_padding
         self._level = level
