@@ -23,6 +23,10 @@ STEPS_PER_OCTAVE = 8
 """Sizes between a power of two and the next: rounding up adds an eighth at most, 3 % in the mean."""
 
 
+KEPT_FOR = 8
+"""Tokens that a row may be longer than it need, to have the size of the last one (ADR 29)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Packing:
     """A padded batch, and how its tokens become a row and a rectangle again. All arrays are int64.
@@ -44,7 +48,7 @@ class Packing:
     first: NDArray[np.int64]
 
 
-def pack_batch(batch: Sequence[Sequence[int]], *, pad_id: int, multiple: int) -> Packing:
+def pack_batch(batch: Sequence[Sequence[int]], *, pad_id: int, multiple: int, last_row: int = 0) -> Packing:
     """Lay a batch out in both forms.
 
     All three sizes are rounded up to a few dozen values, because a runtime prepares its kernels for each size
@@ -56,6 +60,7 @@ def pack_batch(batch: Sequence[Sequence[int]], *, pad_id: int, multiple: int) ->
         pad_id: Token id to pad with.
         multiple: What the number of positions is rounded up to a multiple of, and no further: a model that
             takes so many may take no more.
+        last_row: The size of a row that is taken instead where it is at most `KEPT_FOR` tokens too long.
 
     Raises:
         ValueError: The batch is empty.
@@ -70,7 +75,10 @@ def pack_batch(batch: Sequence[Sequence[int]], *, pad_id: int, multiple: int) ->
         input_ids[row, : len(ids)] = ids
     mask = np.arange(positions) < lengths[:, None]
     held = np.flatnonzero(mask)
-    tokens = np.full(rounded_up(len(held), ROW_STEP), held[0], dtype=np.int64)
+    row = rounded_up(len(held), ROW_STEP)
+    if row < last_row <= len(held) + KEPT_FOR:
+        row = last_row
+    tokens = np.full(row, held[0], dtype=np.int64)
     tokens[: len(held)] = held
     places = np.zeros(mask.size, dtype=np.int64)
     places[held] = np.arange(len(held))

@@ -15,6 +15,7 @@ from onnx import TensorProto, helper
 
 from mlapi.engines import openvino as openvino_engine
 from mlapi.engines.openvino import OpenVinoEngine, import_openvino
+from mlapi.engines.packing import Packing
 from mlapi.errors import ModelError, VariantUnavailable
 from mlapi.ports import SharedEngine
 from tests.support.model_directory import GOLDEN_TEXTS, TinyModel, make_tiny_model
@@ -312,6 +313,31 @@ def test_calls_beside_each_other_give_the_bits_of_a_call_alone(
             beside = list(pool.map(engine.infer_beside, batches))
             for first, second in zip(alone, beside, strict=True):
                 np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize(
+    ("threads", "rows"), [(2, [16, 20, 20, 20, 28, 28, 40, 12]), (1, [16, 20, 16, 20, 28, 20, 40, 12])]
+)
+def test_rows_keep_their_size_for_several_threads(
+    monkeypatch: pytest.MonkeyPatch, threads: int, rows: list[int]
+) -> None:
+    """If it fails, texts of ever other lengths take a fifth longer; or keeping a size changes answers."""
+    seen: list[int] = []
+    pack = openvino_engine.pack_batch
+
+    def packed(*arguments: Any, **named: Any) -> Packing:
+        packing = pack(*arguments, **named)
+        seen.append(len(packing.tokens))
+        return packing
+
+    monkeypatch.setattr(openvino_engine, "pack_batch", packed)
+    engine = OpenVinoEngine(STARTER, threads=threads, pad_id=0)
+    rng = np.random.default_rng(4)
+    texts = [rng.integers(5, 1000, length).tolist() for length in (14, 18, 13, 17, 25, 20, 40, 10)]
+    kept = [engine.infer([ids]) for ids in texts]
+    assert seen == rows
+    for ids, logits in zip(texts, kept, strict=True):
+        np.testing.assert_array_equal(logits, engine.infer_beside([ids]))
 
 
 @pytest.mark.parametrize(("apart", "graphs"), [(True, 3), (False, 2)])

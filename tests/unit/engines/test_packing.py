@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlapi.engines.packing import ROW_STEP, pack_batch, rounded_up
+from mlapi.engines.packing import KEPT_FOR, ROW_STEP, pack_batch, rounded_up
 from mlapi.engines.padding import pad_batch
 
 BATCHES = st.lists(
@@ -71,6 +71,19 @@ def test_the_end_of_the_row_repeats_a_token(batch: list[tuple[int, ...]]) -> Non
     assert set(packing.tokens[held:].tolist()) <= {0}
     for array in (packing.input_ids, packing.attention_mask, packing.tokens, packing.places, packing.first):
         assert array.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("tokens", "last_row", "row"),
+    [(18, 0, 20), (18, 20, 20), (18, 24, 24), (18, 18 + KEPT_FOR, 26), (18, 28, 20), (18, 16, 20)],
+)
+def test_a_row_keeps_the_size_of_the_last_where_that_is_little_more(
+    tokens: int, last_row: int, row: int
+) -> None:
+    """If it fails, each text of another length has kernels looked up anew, or costs what a long one does."""
+    packing = pack_batch([[7] * tokens], pad_id=0, multiple=16, last_row=last_row)
+    assert len(packing.tokens) == row
+    assert packing.tokens.tolist() == [*range(tokens), *[0] * (row - tokens)]
 
 
 @given(st.integers(1, 100_000), st.sampled_from([1, 2, 8, 16]))
