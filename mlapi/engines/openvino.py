@@ -161,8 +161,8 @@ class OpenVinoEngine:
     def infer(self, batch: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         """Return logits of shape (len(batch), labels), computed with all threads; one call at a time.
 
-        Several threads take a fifth longer for a text whose row has another size than the last, so rows keep
-        their size where that costs less. For one thread it hardly matters (ADR 29).
+        Several threads take a fifth longer for a short text whose row has another size than the last, so rows
+        keep their size where that costs less, which it does not with one thread (ADR 29).
         """
         feeds = self._feeds(batch, last_row=self._last_row)
         if self._keeps_rows:
