@@ -39,7 +39,7 @@ class Batcher:
     """The line in front of one engine.
 
     Attributes:
-        coming: Interactive requests that ask the cache and may have texts for the line. Whoever asks counts
+        coming: Requests of few texts that ask the cache and may have some for the line. Whoever asks counts
             them.
     """
 
@@ -217,7 +217,7 @@ class Batcher:
                 )
 
     def _on_their_way(self) -> int:
-        """Return how many interactive requests or texts are being looked up or tokenised."""
+        """Return how many requests of few texts are being looked up, and texts of theirs tokenised."""
         return self.coming + self._lines[Lane.INTERACTIVE].reserved
 
     def _next_is_full(self) -> bool:

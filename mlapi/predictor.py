@@ -142,7 +142,7 @@ class Predictor:
         )
 
     async def _look_up(self, keys: list[CacheKey]) -> list[bytes | None]:
-        if len(keys) > INTERACTIVE_TEXTS:
+        if len(keys) > INTERACTIVE_TEXTS:  # nobody waits for these, though little may be left to compute
             return await self._cache.get_many(keys)
         self._batcher.coming += 1
         try:
@@ -162,6 +162,8 @@ class Predictor:
 
     async def _compute(self, work: _Work, missing: list[tuple[str, CacheKey]]) -> None:
         """Compute the texts window by window, a few windows at once."""
+        # What is on its way for others counts: else a bulk request that is sent twice would bring all its texts
+        # among the single ones.
         lane = Lane.INTERACTIVE if len(missing) <= INTERACTIVE_TEXTS else Lane.BULK
         running: deque[tuple[list[tuple[str, CacheKey]], Window]] = deque()
         try:

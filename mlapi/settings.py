@@ -129,7 +129,7 @@ class Settings(BaseSettings):
     """Texts in one engine call."""
 
     max_queue_texts: Positive = 4_096
-    """Texts that may wait in each lane (single texts, bulk) before requests are refused with 503."""
+    """Texts that may wait in each lane (a few of a request, or many) before requests are refused with 503."""
 
     max_queue_tokens: Positive = 262_144
     """Tokens that may wait in each lane before requests are refused with 503."""

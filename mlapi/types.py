@@ -17,7 +17,7 @@ CacheKey = NewType("CacheKey", bytes)
 
 
 class Lane(Enum):
-    """Who waits for an answer: single texts and small lists, or the windows of a bulk request."""
+    """Who waits for an answer: requests with few texts left to compute, or with many."""
 
     INTERACTIVE = "interactive"
     BULK = "bulk"

@@ -15,7 +15,7 @@ import numpy as np
 
 from mlapi.engines.beside import run_beside
 from mlapi.engines.compiled import CompiledCache
-from mlapi.engines.packing import pack_batch
+from mlapi.engines.packing import KeptRow, pack_batch, row_size
 from mlapi.engines.padding import pad_batch
 from mlapi.engines.unpadding import FIRST, PLACES, TOKENS, VERSION, unpad
 from mlapi.errors import ModelError, VariantUnavailable
@@ -155,8 +155,7 @@ class OpenVinoEngine:
             self._free.put(self._request)
         self._wants_token_types = "token_type_ids" in names
         self._pad_id = pad_id
-        self._keeps_rows = self._unpadded and threads > 1
-        self._last_row = 0
+        self._row_size = KeptRow().size if threads > 1 else row_size
 
     def infer(self, batch: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         """Return logits of shape (len(batch), labels), computed with all threads; one call at a time.
@@ -164,16 +163,13 @@ class OpenVinoEngine:
         Several threads take a fifth longer for a short text whose row has another size than the last, so rows
         keep their size where that costs less, which it does not with one thread (ADR 29).
         """
-        feeds = self._feeds(batch, last_row=self._last_row)
-        if self._keeps_rows:
-            self._last_row = len(feeds[TOKENS])
-        return self._run(self._request, feeds, texts=len(batch))
+        return self._run(self._request, self._feeds(batch, self._row_size), texts=len(batch))
 
     def infer_beside(self, batch: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         """Return the same, computed with a call's share of the threads; waits where `calls` are running."""
         request = self._free.get()
         try:
-            return self._run(request, self._feeds(batch), texts=len(batch))
+            return self._run(request, self._feeds(batch, row_size), texts=len(batch))
         finally:
             self._free.put(request)
 
@@ -186,11 +182,13 @@ class OpenVinoEngine:
         logits: NDArray[np.float32] = request.get_tensor("logits").data[:texts].copy()
         return logits
 
-    def _feeds(self, batch: Sequence[Sequence[int]], *, last_row: int = 0) -> dict[str, NDArray[np.int64]]:
+    def _feeds(
+        self, batch: Sequence[Sequence[int]], size: Callable[[int], int]
+    ) -> dict[str, NDArray[np.int64]]:
         if not self._unpadded:
             input_ids, attention_mask = pad_batch(batch, pad_id=self._pad_id, multiple=PADDED_TO)
             return {"input_ids": input_ids, "attention_mask": attention_mask}
-        packing = pack_batch(batch, pad_id=self._pad_id, multiple=PADDED_TO, last_row=last_row)
+        packing = pack_batch(batch, pad_id=self._pad_id, multiple=PADDED_TO, size=size)
         return {
             "input_ids": packing.input_ids,
             "attention_mask": packing.attention_mask,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -23,8 +23,8 @@ STEPS_PER_OCTAVE = 8
 """Sizes between a power of two and the next: rounding up adds an eighth at most, 3 % in the mean."""
 
 
-KEPT_FOR = 8
-"""Tokens that a row may be longer than it need, to have the size of the last one (ADR 29)."""
+KEPT_TOKENS, KEPT_CALLS = 8, 8
+"""Tokens that a row may be longer than needed to have the size of the last one, and for how many calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,35 @@ class Packing:
     first: NDArray[np.int64]
 
 
-def pack_batch(batch: Sequence[Sequence[int]], *, pad_id: int, multiple: int, last_row: int = 0) -> Packing:
+def row_size(tokens: int) -> int:
+    """Return the size of the row for so many tokens."""
+    return rounded_up(tokens, ROW_STEP)
+
+
+class KeptRow:
+    """Sizes of rows, call after call: that of the call before where it is little more than needed (ADR 29)."""
+
+    def __init__(self) -> None:
+        """There was no call yet."""
+        self._size = self._calls = 0
+
+    def size(self, tokens: int) -> int:
+        """Return the size of the row for so many tokens."""
+        needed = row_size(tokens)
+        if needed < self._size <= tokens + KEPT_TOKENS and self._calls < KEPT_CALLS:
+            self._calls += 1
+        else:
+            self._size, self._calls = needed, 0
+        return self._size
+
+
+def pack_batch(
+    batch: Sequence[Sequence[int]],
+    *,
+    pad_id: int,
+    multiple: int,
+    size: Callable[[int], int] = row_size,
+) -> Packing:
     """Lay a batch out in both forms.
 
     All three sizes are rounded up to a few dozen values, because a runtime prepares its kernels for each size
@@ -60,7 +88,7 @@ def pack_batch(batch: Sequence[Sequence[int]], *, pad_id: int, multiple: int, la
         pad_id: Token id to pad with.
         multiple: What the number of positions is rounded up to a multiple of, and no further: a model that
             takes so many may take no more.
-        last_row: The size of a row that is taken instead where it is at most `KEPT_FOR` tokens too long.
+        size: Gives the size of the row for a number of tokens.
 
     Raises:
         ValueError: The batch is empty.
@@ -75,10 +103,7 @@ def pack_batch(batch: Sequence[Sequence[int]], *, pad_id: int, multiple: int, la
         input_ids[row, : len(ids)] = ids
     mask = np.arange(positions) < lengths[:, None]
     held = np.flatnonzero(mask)
-    row = rounded_up(len(held), ROW_STEP)
-    if row < last_row <= len(held) + KEPT_FOR:
-        row = last_row
-    tokens = np.full(row, held[0], dtype=np.int64)
+    tokens = np.full(size(len(held)), held[0], dtype=np.int64)
     tokens[: len(held)] = held
     places = np.zeros(mask.size, dtype=np.int64)
     places[held] = np.arange(len(held))

@@ -22,7 +22,7 @@ TOLERANCE = 1e-3
 """Largest difference of a probability between two ways to run the same text."""
 
 ROUNDING = 1e-6
-"""Difference of a probability that is float32's rounding: labels that are as near are equally probable."""
+"""Largest change of a probability that counts as float32's rounding, and in which a label may change."""
 
 BATCH = 32
 PADDED = 8

@@ -297,20 +297,24 @@ async def test_a_single_text_waits_for_two_batches_at_most_behind_bulk() -> None
 
 async def test_what_is_left_to_compute_chooses_the_lane() -> None:
     """One new text among many known ones would wait its turn with bulk, in a batch of its own."""
-    async with Rig() as rig:
+    async with Rig(window=INTERACTIVE_TEXTS) as rig:
         known = [f"t {n}" for n in range(40)]
+        new = [f"new {n}" for n in range(INTERACTIVE_TEXTS)]
         await _predict(rig, *known)
         rig.engine.gate.clear()
         before = len(rig.engine.batches)
         busy = asyncio.create_task(_predict(rig, "busy"))
         await eventually(lambda: len(rig.engine.batches) > before)
-        few = asyncio.create_task(_predict(rig, *known, "new"))
-        await eventually(lambda: rig.observer.depth[Lane.INTERACTIVE][0] == 1)
+        few = asyncio.create_task(_predict(rig, *known, *new))
+        await eventually(lambda: rig.observer.depth[Lane.INTERACTIVE][0] == len(new))
         many = asyncio.create_task(_predict(rig, *[f"other {n}" for n in range(INTERACTIVE_TEXTS + 1)]))
         await eventually(lambda: rig.observer.depth[Lane.BULK][0] > 0)
+        again = asyncio.create_task(_predict(rig, *[f"other {n}" for n in range(INTERACTIVE_TEXTS + 1)]))
+        await eventually(lambda: rig.cache.lookups[-2:] == [INTERACTIVE_TEXTS + 1] * 2)
+        assert rig.observer.depth[Lane.INTERACTIVE][0] == len(new)
         rig.engine.gate.set()
-        assert _counts(await few) == (40, 1, 0)
-        await asyncio.gather(busy, many)
+        assert _counts(await few) == (40, len(new), 0)
+        await asyncio.gather(busy, many, again)
 
 
 async def test_a_single_text_that_bulk_waits_for_is_promoted() -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlapi.engines.packing import KEPT_FOR, ROW_STEP, pack_batch, rounded_up
+from mlapi.engines.packing import KEPT_CALLS, KEPT_TOKENS, ROW_STEP, KeptRow, pack_batch, rounded_up
 from mlapi.engines.padding import pad_batch
 
 BATCHES = st.lists(
@@ -74,16 +74,25 @@ def test_the_end_of_the_row_repeats_a_token(batch: list[tuple[int, ...]]) -> Non
 
 
 @pytest.mark.parametrize(
-    ("tokens", "last_row", "row"),
-    [(18, 0, 20), (18, 20, 20), (18, 24, 24), (18, 18 + KEPT_FOR, 26), (18, 28, 20), (18, 16, 20)],
+    ("last", "row"),
+    [(17, 20), (18, 20), (24, 24), (18 + KEPT_TOKENS, 20), (16, 20)],
 )
-def test_a_row_keeps_the_size_of_the_last_where_that_is_little_more(
-    tokens: int, last_row: int, row: int
-) -> None:
+def test_a_row_keeps_the_size_of_the_last_where_that_is_little_more(last: int, row: int) -> None:
     """If it fails, each text of another length has kernels looked up anew, or costs what a long one does."""
-    packing = pack_batch([[7] * tokens], pad_id=0, multiple=16, last_row=last_row)
-    assert len(packing.tokens) == row
-    assert packing.tokens.tolist() == [*range(tokens), *[0] * (row - tokens)]
+    kept = KeptRow()
+    kept.size(last)
+    packing = pack_batch([[7] * 18], pad_id=0, multiple=16, size=kept.size)
+    assert packing.tokens.tolist() == [*range(18), *[0] * (row - 18)]
+
+
+def test_no_row_keeps_a_size_that_nothing_needs_any_more() -> None:
+    """If it fails, one longer text makes all that follow cost as much."""
+    kept = KeptRow()
+    assert [kept.size(tokens) for tokens in (24, *[18] * (KEPT_CALLS + 2))] == [
+        *[24] * (KEPT_CALLS + 1),
+        20,
+        20,
+    ]
 
 
 @given(st.integers(1, 100_000), st.sampled_from([1, 2, 8, 16]))
