@@ -162,8 +162,8 @@ class Predictor:
 
     async def _compute(self, work: _Work, missing: list[tuple[str, CacheKey]]) -> None:
         """Compute the texts window by window, a few windows at once."""
-        # What is on its way for others counts: else a bulk request that is sent twice would bring all its texts
-        # among the single ones.
+        # What is on its way for others counts: else a bulk request that is sent twice would bring all its
+        # texts among the single ones.
         lane = Lane.INTERACTIVE if len(missing) <= INTERACTIVE_TEXTS else Lane.BULK
         running: deque[tuple[list[tuple[str, CacheKey]], Window]] = deque()
         try:

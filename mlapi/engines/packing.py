@@ -54,7 +54,7 @@ def row_size(tokens: int) -> int:
 
 
 class KeptRow:
-    """Sizes of rows, call after call: that of the call before where it is little more than needed (ADR 29)."""
+    """Sizes of rows, call after call: that of the call before where it is little more (ADR 29)."""
 
     def __init__(self) -> None:
         """There was no call yet."""
