@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 
 from mlapi.engines import openvino as openvino_engine
 from mlapi.engines.openvino import OpenVinoEngine, import_openvino
-from mlapi.engines.packing import Packing
+from mlapi.engines.packing import Packing, pack_batch
 from mlapi.errors import ModelError, VariantUnavailable
 from mlapi.ports import SharedEngine
 from tests.support.model_directory import GOLDEN_TEXTS, TinyModel, make_tiny_model
@@ -323,10 +323,9 @@ def test_rows_keep_their_size_for_several_threads(
 ) -> None:
     """If it fails, texts of ever other lengths take a fifth longer; or keeping a size changes answers."""
     seen: list[int] = []
-    pack = openvino_engine.pack_batch
 
     def packed(*arguments: Any, **named: Any) -> Packing:
-        packing = pack(*arguments, **named)
+        packing = pack_batch(*arguments, **named)
         seen.append(len(packing.tokens))
         return packing
 
