@@ -22,7 +22,6 @@ ROW_STEP = 4
 STEPS_PER_OCTAVE = 8
 """Sizes between a power of two and the next: rounding up adds an eighth at most, 3 % in the mean."""
 
-
 KEPT_TOKENS, KEPT_CALLS = 8, 8
 """Tokens that a row may be longer than needed to have the size of the last one, and for how many calls."""
 
