@@ -183,10 +183,9 @@ class Rig:
         await self.batcher.aclose(timeout=PATIENCE_S)
         await self.predictor.aclose()
 
-    async def engine_is_busy(self) -> None:
-        """Wait until the engine works on a batch (which a cleared gate keeps it at)."""
-        before = len(self.engine.batches)
-        await eventually(lambda: len(self.engine.batches) > before or bool(self.engine.batches))
+    async def engine_is_busy(self, *, after: int = 0) -> None:
+        """Wait until the engine works on a batch (which a cleared gate keeps it at), `after` so many others."""
+        await eventually(lambda: len(self.engine.batches) > after)
 
     @property
     def texts_run(self) -> int:

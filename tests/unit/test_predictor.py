@@ -304,7 +304,7 @@ async def test_what_is_left_to_compute_chooses_the_lane() -> None:
         rig.engine.gate.clear()
         before = len(rig.engine.batches)
         busy = asyncio.create_task(_predict(rig, "busy"))
-        await eventually(lambda: len(rig.engine.batches) > before)
+        await rig.engine_is_busy(after=before)
         few = asyncio.create_task(_predict(rig, *known, *new))
         await eventually(lambda: rig.observer.depth[Lane.INTERACTIVE][0] == len(new))
         many = asyncio.create_task(_predict(rig, *[f"other {n}" for n in range(INTERACTIVE_TEXTS + 1)]))
