@@ -184,7 +184,7 @@ class Rig:
         await self.predictor.aclose()
 
     async def engine_is_busy(self, *, after: int = 0) -> None:
-        """Wait until the engine works on a batch (a cleared gate keeps it at that), `after` so many others."""
+        """Wait until the engine works on a batch (a cleared gate keeps it there), `after` so many others."""
         await eventually(lambda: len(self.engine.batches) > after)
 
     @property
