@@ -36,6 +36,8 @@ class Attention:
         keys: Likewise.
         values: Likewise.
         mask: The input by which the mask, of shape (texts or 1, 1, positions or 1, positions), is added.
+        scale: The input by which a node multiplies the product of queries and keys with one number, or None
+            where something else is done to the product, or to the keys on their way to it.
         exit: The node that makes tokens of heads.
         heads: How many.
         depth: Numbers per query and head.
@@ -46,6 +48,7 @@ class Attention:
     keys: Any
     values: Any
     mask: Any
+    scale: Any | None
     exit: Any
     heads: int
     depth: int
@@ -114,7 +117,18 @@ def read_attention(exit_: Any, origins: Origins) -> Attention:
     way.check_alone(exit_)
     heads, depth = list(queries.output(0).get_shape())[2:]
     width = exit_.output(0).get_shape()[2]
-    return Attention(queries, keys, taken, mask, exit_, heads=heads, depth=depth, width=width)
+    scale = _scale(scores.get_node(), scored, keys)
+    return Attention(queries, keys, taken, mask, scale, exit_, heads=heads, depth=depth, width=width)
+
+
+def _scale(scores: Any, product: Any, keys: Any) -> Any | None:
+    """Return the input by which scores are a multiple of a product of keys that are turned and nothing else."""
+    key = product.input_value(1).get_node()
+    while key.get_type_name() == "Transpose":
+        key = source(key.input(0))
+    if scores.get_type_name() != "Multiply" or key != keys:
+        return None
+    return next((scores.input(1 - edge.get_index()) for edge in scores.inputs() if source(edge) == product), None)
 
 
 def _for_product(product: Any, *, across: tuple[int, ...]) -> tuple[int, ...]:

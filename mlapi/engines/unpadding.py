@@ -17,6 +17,7 @@ token by itself, every other one part of an attention that hides the padding, or
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 TOKENS, PLACES, FIRST = "packed_tokens", "packed_places", "packed_first"
 """The inputs that the graph gets beside its own: the fields of `mlapi.engines.packing.Packing`."""
 
-VERSION = 2
+VERSION = 3
 """Of what is done to a graph: raise it with every change, so that no older compiled graph is taken for it."""
 
 MEASURED_ROW = 24
@@ -87,6 +88,7 @@ class _Rewriting:
         layout = self._layout
         last = layout.last
         for attention in layout.attentions:
+            self._scale_keys_in_the_row(attention)
             for name, entry in attention.entries.items():
                 if entry != last.queries:
                     rectangle = self._rectangle(entry.input_value(0), attention.widths[name])
@@ -110,6 +112,22 @@ class _Rewriting:
         are a pass of their own over the padding, too.
         """
         return self._ops.gather_nd(self._reshape(output, [-1, width]), self._rows)
+
+    def _scale_keys_in_the_row(self, attention: Attention) -> None:
+        """Scale keys where they come out of their own product, which does it on the way, and not the scores.
+
+        OpenVINO scales keys by itself, but in the rectangle, in a pass of its own. A power of two, which most
+        models have there, changes no bit in either place.
+        """
+        number = attention.scale
+        if number is None or attention.keys == attention.values or not _is_power_of_two(values(number)):
+            return
+        scaled = number.get_node()
+        product = scaled.input_value(1 - number.get_index())
+        keys = self._ops.multiply(attention.keys.input_value(0), number.get_source_output())
+        _feed(attention.keys.input(0), keys)
+        for reader in list(scaled.output(0).get_target_inputs()):
+            _feed(reader, product)
 
     def _turn_keys_in_the_product(self, attention: Attention) -> None:
         """Leave the turning of keys to the product where it is a step of its own, which copies them."""
@@ -153,6 +171,10 @@ class _Rewriting:
 
     def _constant(self, value: int | list[int]) -> Any:
         return self._ops.constant(np.array(value, dtype=np.int64))
+
+
+def _is_power_of_two(numbers: list[Any] | None) -> bool:
+    return numbers is not None and all(math.frexp(number)[0] == 0.5 for number in numbers)  # noqa: PLR2004
 
 
 def _parameter(ops: ModuleType, name: str) -> Any:

@@ -46,9 +46,40 @@ class _MaskFirst(SmallTransformer):
 
 
 class _OneHead(SmallTransformer):
-    """Scores and mask are of one shape."""
+    """Scores and mask are of one shape, and the scale is a power of two."""
 
     heads = 1
+
+
+class _ScaleFirst(_OneHead):
+    """The scale stands on the left of the product."""
+
+    def scores(self, queries: Any, keys: Any) -> Any:
+        return self.ops.multiply(self.floats(0.25), self.product(queries, keys))
+
+
+class _NegativeScale(_OneHead):
+    """The scale is a power of two below zero."""
+
+    def scores(self, queries: Any, keys: Any) -> Any:
+        return self.ops.multiply(self.product(queries, keys), self.floats(-2))
+
+
+class _KeysInSteps(_OneHead):
+    """Keys are rounded to few steps and cut off, which scaled keys would be in other places."""
+
+    def keys(self, x: Any) -> Any:
+        low, high = self.floats(-0.5), self.floats(0.5)
+        return self.ops.fake_quantize(super().keys(x), low, high, low, high, 5)
+
+
+class _ScoresInSteps(_OneHead):
+    """The same of the scores before they are scaled."""
+
+    def scores(self, queries: Any, keys: Any) -> Any:
+        low, high = self.floats(-0.5), self.floats(0.5)
+        scores = self.ops.fake_quantize(self.product(queries, keys), low, high, low, high, 5)
+        return self.ops.multiply(scores, self.floats(0.25))
 
 
 class _WiderValues(SmallTransformer):
@@ -70,6 +101,12 @@ class _KeysAreValues(SmallTransformer):
         return self.turned(self.shared, 0, 2, 1, 3)
 
 
+class _KeysAreValuesScaled(_KeysAreValues):
+    """The same with a scale that is a power of two, and is the keys' alone."""
+
+    heads = 1
+
+
 class _TwoAtOnce(SmallTransformer):
     """A layer sums two attentions."""
 
@@ -84,8 +121,13 @@ class _TwoAtOnce(SmallTransformer):
         _SecondInTheProductTurnedByIt,
         _MaskFirst,
         _OneHead,
+        _ScaleFirst,
+        _NegativeScale,
+        _KeysInSteps,
+        _ScoresInSteps,
         _WiderValues,
         _KeysAreValues,
+        _KeysAreValuesScaled,
         _TwoAtOnce,
     ],
 )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mlapi.engines import openvino as engine_module
-from mlapi.engines.nodes import values
+from mlapi.engines.nodes import source, values
 from mlapi.engines.openvino import OpenVinoEngine, import_openvino, shared_core
 from mlapi.engines.unpadding import FIRST, PLACES, TOKENS, VERSION
 from tests.support.model_directory import make_tiny_model
@@ -145,6 +145,24 @@ def test_attention_gets_rows_by_gather_nd_and_turns_keys_in_the_product() -> Non
     assert inside == 3 * attentions - 1  # the queries of the last one are those of first tokens
     assert turns == [[0, 2, 1, 3]] * 4 * attentions  # queries, keys, values, and what comes out
     assert attentions > 1
+
+
+@pytest.mark.parametrize(("heads", "scaled"), [(1, "row"), (2, "scores")])
+def test_keys_are_scaled_in_the_row_where_that_changes_no_bit(heads: int, scaled: str) -> None:
+    """If it fails, each attention has a pass more over its keys, or float32 models answer with other bits."""
+
+    class OfSomeHeads(SmallTransformer):
+        pass
+
+    OfSomeHeads.heads = heads
+    changed = unpadded(OfSomeHeads().model())
+    assert changed is not None
+    scale = np.float32((OfSomeHeads.width / heads) ** -0.5)
+    found = []
+    for node in changed.get_ordered_ops():
+        if node.get_type_name() == "Multiply" and scale in (values(node.input(1)) or []):
+            found.append("scores" if source(node.input(0)).get_type_name() == "MatMul" else "row")
+    assert found == [scaled] * OfSomeHeads.layers
 
 
 def _has_weights(product: Any) -> bool:
