@@ -27,6 +27,7 @@ from mlapi.engines.layout import explore
 from mlapi.engines.nodes import POSITIONS, TEXTS, Unknown, measured, sizes, values
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import ModuleType
 
     from mlapi.engines.attention import Attention
@@ -52,48 +53,62 @@ def unpad(model: Any, openvino: ModuleType) -> Any | None:
     changed = model.clone()
     try:
         layout = explore(changed, openvino)
-        _Rewriting(openvino.opset13, layout).run(changed)
-        _check(changed, layout, openvino)
+        rewriting = _Rewriting(openvino.opset13, layout, changed)
+        rewriting.run(changed)
+        _check(changed, rewriting.entered, openvino)
     except (Unknown, RuntimeError):  # openvino raises the latter for whatever a graph cannot be
         return None
     return changed
 
 
-def _check(model: Any, layout: Layout, openvino: ModuleType) -> None:
+def _check(model: Any, entered: Sequence[tuple[Any, tuple[int, ...]]], openvino: ModuleType) -> None:
     """Check that attentions get rectangles as before, whatever the graph says about sizes.
+
+    Args:
+        model: The changed graph.
+        entered: What goes into attentions, each with the sizes that it should begin with.
+        openvino: The module.
 
     Raises:
         Unknown: One does not.
     """
     own = {TOKENS: [MEASURED_ROW], PLACES: [TEXTS * POSITIONS], FIRST: [TEXTS]}
     with measured(model, openvino, own):
-        for attention in layout.attentions:
-            for entry in attention.entries.values():
-                rows = 1 if entry == layout.last.queries else POSITIONS
-                if (sizes(entry.output(0)) or ())[:2] != (TEXTS, rows):
-                    raise Unknown
+        for node, wanted in entered:
+            if (sizes(node.output(0)) or ())[: len(wanted)] != wanted:
+                raise Unknown
 
 
 class _Rewriting:
-    """The changes to one graph."""
+    """The changes to one graph.
 
-    def __init__(self, ops: ModuleType, layout: Layout) -> None:
+    Attributes:
+        entered: What goes into attentions, each with the sizes that it should begin with.
+    """
+
+    def __init__(self, ops: ModuleType, layout: Layout, model: Any) -> None:
+        self.entered: list[tuple[Any, tuple[int, ...]]] = []
         self._ops = ops
         self._layout = layout
         self._tokens, self._places, self._first = (_parameter(ops, name) for name in (TOKENS, PLACES, FIRST))
         self._axis = self._constant(1)
-        self._rows = ops.unsqueeze(self._places, self._axis)
+        shape = ops.shape_of(model.input("attention_mask").get_node())
+        self._texts, self._positions = (
+            ops.gather(shape, self._constant([axis]), self._constant(0)) for axis in (0, 1)
+        )
+        self._places_of: dict[int, Any] = {}
 
     def run(self, model: Any) -> None:
         layout = self._layout
         last = layout.last
         for attention in layout.attentions:
             self._scale_keys_in_the_row(attention)
-            for name, entry in attention.entries.items():
-                if entry != last.queries:
-                    rectangle = self._rectangle(entry.input_value(0), attention.widths[name])
-                    _feed(entry.input(0), rectangle)
             self._turn_keys_in_the_product(attention)
+            for name, entry in attention.entries.items():
+                if entry == last.queries:
+                    self.entered.append((entry, (TEXTS, 1)))
+                else:
+                    self._enter(entry, attention.heads, attention.widths[name])
         self._pack_after(layout.embedded, layout.embedded_width)
         for attention in layout.attentions[:-1]:
             self._pack_after(attention.exit.output(0), attention.width)
@@ -105,13 +120,40 @@ class _Rewriting:
         model.add_parameters([self._tokens, self._places, self._first])
         model.validate_nodes_and_infer_types()
 
-    def _rectangle(self, output: Any, width: int) -> Any:
-        """Lay a row (1, row, width) out as (texts * positions, width).
+    def _enter(self, entry: Any, heads: int, width: int) -> None:
+        """Lay a row (1, row, width) out as a rectangle for an attention, each head by itself where it can be."""
+        row = entry.input_value(0)
+        turns = [target.get_node() for target in entry.output(0).get_target_inputs()]
+        if not all(_is_turned(node, HEADS_FIRST) for node in turns):
+            _feed(entry.input(0), self._gathered(row, 1, width))
+            self.entered.append((entry, (TEXTS, POSITIONS)))
+            return
+        depth = width // heads
+        shape = [self._texts, self._constant([heads]), self._positions, self._constant([depth])]
+        rectangle = self._ops.reshape(
+            self._gathered(row, heads, depth), self._ops.concat(shape, 0), special_zero=False
+        )
+        for turn in turns:
+            for reader in list(turn.output(0).get_target_inputs()):
+                _feed(reader, rectangle)
+        self.entered.append((rectangle, (TEXTS, heads, POSITIONS, depth)))
+
+    def _gathered(self, row: Any, heads: int, depth: int) -> Any:
+        """Return the numbers of each place of the rectangle, of shape (texts * heads * positions, depth).
 
         By `GatherND`, because OpenVINO moves an int8 product's scales and bias behind a `Gather`, where they
         are a pass of their own over the padding, too.
         """
-        return self._ops.gather_nd(self._reshape(output, [-1, width]), self._rows)
+        if heads not in self._places_of:
+            self._places_of[heads] = self._places_of_heads(heads)
+        return self._ops.gather_nd(self._reshape(row, [-1, depth]), self._places_of[heads])
+
+    def _places_of_heads(self, heads: int) -> Any:
+        """Return where each head's part of each place of the rectangle lies, of shape (all of them, 1)."""
+        shape = self._ops.concat([self._texts, self._constant([1]), self._positions], 0)
+        places = self._ops.reshape(self._places, shape, special_zero=False)
+        parts = self._constant([[[head] for head in range(heads)]])
+        return self._reshape(self._ops.add(self._ops.multiply(places, self._constant(heads)), parts), [-1, 1])
 
     def _scale_keys_in_the_row(self, attention: Attention) -> None:
         """Scale keys where they come out of their own product, which does it on the way, and not the scores.
@@ -132,9 +174,7 @@ class _Rewriting:
     def _turn_keys_in_the_product(self, attention: Attention) -> None:
         """Leave the turning of keys to the product where it is a step of its own, which copies them."""
         turned = [target.get_node() for target in attention.keys.output(0).get_target_inputs()]
-        if [node.get_type_name() for node in turned] != ["Transpose"] or values(turned[0].input(1)) != list(
-            TURNED
-        ):
+        if len(turned) != 1 or not _is_turned(turned[0], TURNED):
             return
         for target in list(turned[0].output(0).get_target_inputs()):
             product = target.get_node()
@@ -169,8 +209,12 @@ class _Rewriting:
     def _reshape(self, output: Any, shape: list[int]) -> Any:
         return self._ops.reshape(output, self._constant(shape), special_zero=False)
 
-    def _constant(self, value: int | list[int]) -> Any:
+    def _constant(self, value: int | list[Any]) -> Any:
         return self._ops.constant(np.array(value, dtype=np.int64))
+
+
+def _is_turned(node: Any, axes: tuple[int, ...]) -> bool:
+    return node.get_type_name() == "Transpose" and values(node.input(1)) == list(axes)
 
 
 def _is_power_of_two(numbers: list[Any] | None) -> bool:

@@ -107,6 +107,14 @@ class _KeysAreValuesScaled(_KeysAreValues):
     heads = 1
 
 
+class _SizesCopied(SmallTransformer):
+    """Heads are made with sizes copied from the tokens', which are others once packed."""
+
+    def split(self, x: Any) -> Any:
+        depth = self.width // self.heads
+        return self.ops.reshape(x, self.const([0, 0, self.heads, depth]), special_zero=True)
+
+
 class _TwoAtOnce(SmallTransformer):
     """A layer sums two attentions."""
 
@@ -128,6 +136,7 @@ class _TwoAtOnce(SmallTransformer):
         _WiderValues,
         _KeysAreValues,
         _KeysAreValuesScaled,
+        _SizesCopied,
         _TwoAtOnce,
     ],
 )
@@ -311,17 +320,13 @@ def test_unknown_attention_is_left_alone(kind: type[SmallTransformer]) -> None:
     assert unpadded(model) is None
 
 
-class _SizesCopied(SmallTransformer):
-    """Heads are made with sizes copied from the tokens', which are others once packed."""
-
-    def split(self, x: Any) -> Any:
-        depth = self.width // self.heads
-        return self.ops.reshape(x, self.const([0, 0, self.heads, depth]), special_zero=True)
+class _SharedSizesCopied(_SizesCopied, _KeysAreValues):
+    """The same where keys and values are turned in two ways, so that their heads stay as they are made."""
 
 
 def test_graph_that_does_not_come_out_right_is_left_alone() -> None:
     """If it fails, a graph that looks known, and is not, ends the start instead of running with padding."""
-    model = _SizesCopied().model()
+    model = _SharedSizesCopied().model()
     names = [node.any_name for node in model.inputs]
     batch = [[3, 4, 5], [6]]
     before = Runner(model).logits(batch)

@@ -132,18 +132,20 @@ def test_linear_layers_run_on_the_row_and_the_end_on_first_tokens() -> None:
     assert rows == [*[(1, 5)] * 3, *[(1, 40)] * (6 + 3), *[(5,)] * 2]
 
 
-def test_attention_gets_rows_by_gather_nd_and_turns_keys_in_the_product() -> None:
+def test_attention_gets_its_heads_by_gather_nd_and_turns_nothing_itself() -> None:
     """If it fails, each attention has passes more over queries, keys and values."""
     changed = unpadded(shared_core().read_model(STARTER))
     assert changed is not None
     nodes = changed.get_ordered_ops()
     turns = [values(node.input(1)) for node in nodes if node.get_type_name() == "Transpose"]
     attentions = sum(node.get_type_name() == "Softmax" for node in nodes)
-    inside = sum(
-        node.get_type_name() == "GatherND" and len(node.output(0).get_partial_shape()) == 2 for node in nodes
-    )
-    assert inside == 3 * attentions - 1  # the queries of the last one are those of first tokens
-    assert turns == [[0, 2, 1, 3]] * 4 * attentions  # queries, keys, values, and what comes out
+    depths = [
+        node.output(0).get_partial_shape()[1].get_length()
+        for node in nodes
+        if node.get_type_name() == "GatherND" and len(node.output(0).get_partial_shape()) == 2
+    ]
+    assert depths == [32] * (3 * attentions - 1)  # the queries of the last one are those of first tokens
+    assert turns == [[0, 2, 1, 3]] * (attentions + 1)  # what comes out, and those queries
     assert attentions > 1
 
 
