@@ -122,13 +122,14 @@ def read_attention(exit_: Any, origins: Origins) -> Attention:
 
 
 def _scale(scores: Any, product: Any, keys: Any) -> Any | None:
-    """Return the input by which scores are a multiple of a product of keys that are turned and nothing else."""
+    """Return the input by which scores are a product's multiple, if keys are turned and nothing else before."""
     key = product.input_value(1).get_node()
     while key.get_type_name() == "Transpose":
         key = source(key.input(0))
     if scores.get_type_name() != "Multiply" or key != keys:
         return None
-    return next((scores.input(1 - edge.get_index()) for edge in scores.inputs() if source(edge) == product), None)
+    numbers = (scores.input(1 - edge.get_index()) for edge in scores.inputs() if source(edge) == product)
+    return next(numbers, None)
 
 
 def _for_product(product: Any, *, across: tuple[int, ...]) -> tuple[int, ...]:

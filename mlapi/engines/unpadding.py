@@ -121,7 +121,7 @@ class _Rewriting:
         model.validate_nodes_and_infer_types()
 
     def _enter(self, entry: Any, heads: int, width: int) -> None:
-        """Lay a row (1, row, width) out as a rectangle for an attention, each head by itself where it can be."""
+        """Lay a row (1, row, width) out as a rectangle for an attention, head by head if it wants it so."""
         row = entry.input_value(0)
         turns = [target.get_node() for target in entry.output(0).get_target_inputs()]
         if not all(_is_turned(node, HEADS_FIRST) for node in turns):

@@ -160,10 +160,11 @@ def test_keys_are_scaled_in_the_row_where_that_changes_no_bit(heads: int, scaled
     changed = unpadded(OfSomeHeads().model())
     assert changed is not None
     scale = np.float32((OfSomeHeads.width / heads) ** -0.5)
-    found = []
-    for node in changed.get_ordered_ops():
-        if node.get_type_name() == "Multiply" and scale in (values(node.input(1)) or []):
-            found.append("scores" if source(node.input(0)).get_type_name() == "MatMul" else "row")
+    found = [
+        "scores" if source(node.input(0)).get_type_name() == "MatMul" else "row"
+        for node in changed.get_ordered_ops()
+        if node.get_type_name() == "Multiply" and scale in (values(node.input(1)) or [])
+    ]
     assert found == [scaled] * OfSomeHeads.layers
 
 
