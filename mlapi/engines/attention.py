@@ -122,7 +122,7 @@ def read_attention(exit_: Any, origins: Origins) -> Attention:
 
 
 def _scale(scores: Any, product: Any, keys: Any) -> Any | None:
-    """Return the input by which scores are a product's multiple, if keys are turned and nothing else before."""
+    """Return the input by which scores are a multiple of a product, if its keys are turned and no more."""
     key = product.input_value(1).get_node()
     while key.get_type_name() == "Transpose":
         key = source(key.input(0))
