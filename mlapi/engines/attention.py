@@ -36,8 +36,8 @@ class Attention:
         keys: Likewise.
         values: Likewise.
         mask: The input by which the mask, of shape (texts or 1, 1, positions or 1, positions), is added.
-        scale: The input by which a node multiplies the product of queries and keys with one number, or None
-            where something else is done to the product, or to the keys on their way to it.
+        scaling: The node that multiplies the product of queries and keys with one number, or None where
+            something else is done to the product, or to the keys on their way to it.
         exit: The node that makes tokens of heads.
         heads: How many.
         depth: Numbers per query and head.
@@ -48,7 +48,7 @@ class Attention:
     keys: Any
     values: Any
     mask: Any
-    scale: Any | None
+    scaling: Any | None
     exit: Any
     heads: int
     depth: int
@@ -117,19 +117,20 @@ def read_attention(exit_: Any, origins: Origins) -> Attention:
     way.check_alone(exit_)
     heads, depth = list(queries.output(0).get_shape())[2:]
     width = exit_.output(0).get_shape()[2]
-    scale = _scale(scores.get_node(), scored, keys)
-    return Attention(queries, keys, taken, mask, scale, exit_, heads=heads, depth=depth, width=width)
+    # A product would take one head of keys or values for all queries.
+    if any((sizes(node.output(0)) or ())[:3] != (TEXTS, POSITIONS, heads) for node in (queries, keys, taken)):
+        raise Unknown
+    scaling = _scaling(scores.get_node(), scored, keys)
+    return Attention(queries, keys, taken, mask, scaling, exit_, heads=heads, depth=depth, width=width)
 
 
-def _scale(scores: Any, product: Any, keys: Any) -> Any | None:
-    """Return the input by which scores are a multiple of a product, if its keys are turned and no more."""
+def _scaling(scores: Any, product: Any, keys: Any) -> Any | None:
+    """Return the node that makes scores of a product, if it multiplies, and keys are turned and no more."""
     key = product.input_value(1).get_node()
     while key.get_type_name() == "Transpose":
         key = source(key.input(0))
-    if scores.get_type_name() != "Multiply" or key != keys:
-        return None
-    numbers = (scores.input(1 - edge.get_index()) for edge in scores.inputs() if source(edge) == product)
-    return next(numbers, None)
+    multiplies = scores.get_type_name() == "Multiply" and product in map(source, scores.inputs())
+    return scores if multiplies and key == keys else None
 
 
 def _for_product(product: Any, *, across: tuple[int, ...]) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ class Layout:
     """The borders of the part that treats each token by itself; its data is (texts, positions, width).
 
     Attributes:
+        mask: The model's input `attention_mask`.
         embedded: The output that is the sum of the embeddings.
         embedded_width: Numbers per token there.
         attentions: In order; all data leaves the part, and comes back, by them.
@@ -26,6 +27,7 @@ class Layout:
         into_the_end: Inputs, between the last attention and the selection, of data from before it.
     """
 
+    mask: Any
     embedded: Any
     embedded_width: int
     attentions: list[Attention]
@@ -53,10 +55,10 @@ def explore(model: Any, openvino: ModuleType) -> Layout:
 def _explore(order: list[Any], parameters: list[Any]) -> Layout:
     norms = [node for node in order if node.get_type_name() == "MVN" and is_token_data(node.input(0))]
     exits = [node for node in order if _makes_tokens(node)]
-    if not norms or not exits:
+    masks = [node for node in parameters if node.get_friendly_name() == "attention_mask"]
+    if not norms or not exits or not masks:
         raise Unknown
     embedded = norms[0].input_value(0)
-    masks = [node for node in parameters if node.get_friendly_name() == "attention_mask"]
     origins = Origins(
         asked=Dependent(order, parameters),
         hiding=Dependent(order, masks, by_size=False),
@@ -71,6 +73,7 @@ def _explore(order: list[Any], parameters: list[Any]) -> Layout:
         raise Unknown
     (selection,) = whole.selections.values()
     return Layout(
+        mask=masks[0],
         embedded=embedded,
         embedded_width=embedded.get_shape()[2],
         attentions=attentions,

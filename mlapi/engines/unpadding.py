@@ -39,6 +39,10 @@ TOKENS, PLACES, FIRST = "packed_tokens", "packed_places", "packed_first"
 VERSION = 3
 """Of what is done to a graph: raise it with every change, so that no older compiled graph is taken for it."""
 
+SMALLEST, HALF = 2.0**-16, 0.5
+"""The smallest scale that is moved: no key comes near the smallest number there is. Of a power of two,
+frexp(3) gives a half."""
+
 MEASURED_ROW = 24
 """The size of a row while a changed graph is measured; no text's or token's axis is so long."""
 
@@ -53,7 +57,7 @@ def unpad(model: Any, openvino: ModuleType) -> Any | None:
     changed = model.clone()
     try:
         layout = explore(changed, openvino)
-        rewriting = _Rewriting(openvino.opset13, layout, changed)
+        rewriting = _Rewriting(openvino.opset13, layout)
         rewriting.run(changed)
         _check(changed, rewriting.entered, openvino)
     except (Unknown, RuntimeError):  # openvino raises the latter for whatever a graph cannot be
@@ -62,7 +66,7 @@ def unpad(model: Any, openvino: ModuleType) -> Any | None:
 
 
 def _check(model: Any, entered: Sequence[tuple[Any, tuple[int, ...]]], openvino: ModuleType) -> None:
-    """Check that attentions get rectangles as before, whatever the graph says about sizes.
+    """Check the sizes of what attentions get: a graph may take them from data whose sizes have changed.
 
     Args:
         model: The changed graph.
@@ -86,13 +90,13 @@ class _Rewriting:
         entered: What goes into attentions, each with the sizes that it should begin with.
     """
 
-    def __init__(self, ops: ModuleType, layout: Layout, model: Any) -> None:
+    def __init__(self, ops: ModuleType, layout: Layout) -> None:
         self.entered: list[tuple[Any, tuple[int, ...]]] = []
         self._ops = ops
         self._layout = layout
         self._tokens, self._places, self._first = (_parameter(ops, name) for name in (TOKENS, PLACES, FIRST))
         self._axis = self._constant(1)
-        shape = ops.shape_of(model.input("attention_mask").get_node())
+        shape = ops.shape_of(layout.mask)
         self._texts, self._positions = (
             ops.gather(shape, self._constant([axis]), self._constant(0)) for axis in (0, 1)
         )
@@ -158,17 +162,17 @@ class _Rewriting:
     def _scale_keys_in_the_row(self, attention: Attention) -> None:
         """Scale keys where they come out of their own product, which does it on the way, and not the scores.
 
-        OpenVINO scales keys by itself, but in the rectangle, in a pass of its own. A power of two, which most
-        models have there, changes no bit in either place.
+        OpenVINO scales keys by itself, but in the rectangle, in a pass of its own.
         """
-        number = attention.scale
-        if number is None or attention.keys == attention.values or not _is_power_of_two(values(number)):
+        if attention.scaling is None or attention.keys == attention.values:
             return
-        scaled = number.get_node()
-        product = scaled.input_value(1 - number.get_index())
-        keys = self._ops.multiply(attention.keys.input_value(0), number.get_source_output())
+        numbers = [edge for edge in attention.scaling.inputs() if _is_harmless(values(edge))]
+        if len(numbers) != 1:
+            return
+        keys = self._ops.multiply(attention.keys.input_value(0), numbers[0].get_source_output())
         _feed(attention.keys.input(0), keys)
-        for reader in list(scaled.output(0).get_target_inputs()):
+        product = attention.scaling.input_value(1 - numbers[0].get_index())
+        for reader in list(attention.scaling.output(0).get_target_inputs()):
             _feed(reader, product)
 
     def _turn_keys_in_the_product(self, attention: Attention) -> None:
@@ -217,8 +221,11 @@ def _is_turned(node: Any, axes: tuple[int, ...]) -> bool:
     return node.get_type_name() == "Transpose" and values(node.input(1)) == list(axes)
 
 
-def _is_power_of_two(numbers: list[Any] | None) -> bool:
-    return numbers is not None and all(math.frexp(number)[0] == 0.5 for number in numbers)  # noqa: PLR2004
+def _is_harmless(scale: list[Any] | None) -> bool:
+    """Tell whether it may be multiplied with the factors instead of the product, and changes no bit."""
+    return scale is not None and all(
+        SMALLEST <= number <= 1 and math.frexp(number)[0] == HALF for number in scale
+    )
 
 
 def _parameter(ops: ModuleType, name: str) -> Any:

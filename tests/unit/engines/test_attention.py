@@ -58,13 +58,6 @@ class _ScaleFirst(_OneHead):
         return self.ops.multiply(self.floats(0.25), self.product(queries, keys))
 
 
-class _NegativeScale(_OneHead):
-    """The scale is a power of two below zero."""
-
-    def scores(self, queries: Any, keys: Any) -> Any:
-        return self.ops.multiply(self.product(queries, keys), self.floats(-2))
-
-
 class _KeysInSteps(_OneHead):
     """Keys are rounded to few steps and cut off, which scaled keys would be in other places."""
 
@@ -130,7 +123,6 @@ class _TwoAtOnce(SmallTransformer):
         _MaskFirst,
         _OneHead,
         _ScaleFirst,
-        _NegativeScale,
         _KeysInSteps,
         _ScoresInSteps,
         _WiderValues,
@@ -283,6 +275,42 @@ class _WeightsGivenOut(SmallTransformer):
         return {"attentions": self.weights_out}
 
 
+class _FewerHeads(SmallTransformer):
+    """Keys and values have one head, which the products take for each of the queries'."""
+
+    fewer: tuple[str, ...] = ("keys", "values")
+
+    def queries(self, x: Any) -> Any:
+        return self.turned(self._heads(x, "queries"), 0, 2, 1, 3)
+
+    def keys(self, x: Any) -> Any:
+        return self.turned(self._heads(x, "keys"), 0, 2, 3, 1)
+
+    def values(self, x: Any) -> Any:
+        return self.turned(self._heads(x, "values"), 0, 2, 1, 3)
+
+    def _heads(self, x: Any, which: str) -> Any:
+        heads, depth = 1 if which in self.fewer else self.heads, self.width // self.heads
+        shape = self.shape(heads, depth)
+        return self.ops.reshape(self.linear(x, heads * depth), shape, special_zero=True)
+
+    def all_heads(self, x: Any) -> Any:
+        del x
+        return self.width
+
+
+class _FewerHeadsOfQueries(_FewerHeads):
+    fewer = ("queries",)
+
+
+class _FewerHeadsOfKeys(_FewerHeads):
+    fewer = ("keys",)
+
+
+class _FewerHeadsOfValues(_FewerHeads):
+    fewer = ("values",)
+
+
 class _TokensOfHeadsDirectly(SmallTransformer):
     """Heads become tokens in another order than that of the tokens."""
 
@@ -309,6 +337,10 @@ class _TokensOfHeadsDirectly(SmallTransformer):
         _HeadsForOthers,
         _ValuesMixed,
         _WeightsGivenOut,
+        _FewerHeads,
+        _FewerHeadsOfQueries,
+        _FewerHeadsOfKeys,
+        _FewerHeadsOfValues,
         _TokensOfHeadsDirectly,
     ],
 )

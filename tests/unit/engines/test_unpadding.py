@@ -160,12 +160,19 @@ def test_keys_are_scaled_in_the_row_where_that_changes_no_bit(heads: int, scaled
     changed = unpadded(OfSomeHeads().model())
     assert changed is not None
     scale = np.float32((OfSomeHeads.width / heads) ** -0.5)
-    found = [
-        "scores" if source(node.input(0)).get_type_name() == "MatMul" else "row"
+    scalings = [
+        node
         for node in changed.get_ordered_ops()
         if node.get_type_name() == "Multiply" and scale in (values(node.input(1)) or [])
     ]
+    places = {("Add", "Reshape"): "row", ("MatMul", "Add"): "scores"}
+    found = [places.get((source(node.input(0)).get_type_name(), _reader(node))) for node in scalings]
     assert found == [scaled] * OfSomeHeads.layers
+
+
+def _reader(node: Any) -> str:
+    (target,) = node.output(0).get_target_inputs()
+    return str(target.get_node().get_type_name())
 
 
 def _has_weights(product: Any) -> bool:
