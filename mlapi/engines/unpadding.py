@@ -59,18 +59,18 @@ def unpad(model: Any, openvino: ModuleType) -> Any | None:
         layout = explore(changed, openvino)
         rewriting = _Rewriting(openvino.opset13, layout)
         rewriting.run(changed)
-        _check(changed, rewriting.entered, openvino)
+        _check(changed, rewriting.kept, openvino)
     except (Unknown, RuntimeError):  # openvino raises the latter for whatever a graph cannot be
         return None
     return changed
 
 
-def _check(model: Any, entered: Sequence[tuple[Any, tuple[int, ...]]], openvino: ModuleType) -> None:
-    """Check the sizes of what attentions get: a graph may take them from data whose sizes have changed.
+def _check(model: Any, kept: Sequence[tuple[Any, int]], openvino: ModuleType) -> None:
+    """Check the sizes of heads that the graph makes itself, maybe with those of data that has others now.
 
     Args:
         model: The changed graph.
-        entered: What goes into attentions, each with the sizes that it should begin with.
+        kept: The nodes that make them, each with how many positions there should be.
         openvino: The module.
 
     Raises:
@@ -78,8 +78,8 @@ def _check(model: Any, entered: Sequence[tuple[Any, tuple[int, ...]]], openvino:
     """
     own = {TOKENS: [MEASURED_ROW], PLACES: [TEXTS * POSITIONS], FIRST: [TEXTS]}
     with measured(model, openvino, own):
-        for node, wanted in entered:
-            if (sizes(node.output(0)) or ())[: len(wanted)] != wanted:
+        for node, positions in kept:
+            if (sizes(node.output(0)) or ())[:2] != (TEXTS, positions):
                 raise Unknown
 
 
@@ -87,11 +87,11 @@ class _Rewriting:
     """The changes to one graph.
 
     Attributes:
-        entered: What goes into attentions, each with the sizes that it should begin with.
+        kept: The nodes that go on making heads for attentions, each with how many positions there should be.
     """
 
     def __init__(self, ops: ModuleType, layout: Layout) -> None:
-        self.entered: list[tuple[Any, tuple[int, ...]]] = []
+        self.kept: list[tuple[Any, int]] = []
         self._ops = ops
         self._layout = layout
         self._tokens, self._places, self._first = (_parameter(ops, name) for name in (TOKENS, PLACES, FIRST))
@@ -110,7 +110,7 @@ class _Rewriting:
             self._turn_keys_in_the_product(attention)
             for name, entry in attention.entries.items():
                 if entry == last.queries:
-                    self.entered.append((entry, (TEXTS, 1)))
+                    self.kept.append((entry, 1))
                 else:
                     self._enter(entry, attention.heads, attention.widths[name])
         self._pack_after(layout.embedded, layout.embedded_width)
@@ -130,7 +130,7 @@ class _Rewriting:
         turns = [target.get_node() for target in entry.output(0).get_target_inputs()]
         if not all(_is_turned(node, HEADS_FIRST) for node in turns):
             _feed(entry.input(0), self._gathered(row, 1, width))
-            self.entered.append((entry, (TEXTS, POSITIONS)))
+            self.kept.append((entry, POSITIONS))
             return
         depth = width // heads
         shape = [self._texts, self._constant([heads]), self._positions, self._constant([depth])]
@@ -140,7 +140,6 @@ class _Rewriting:
         for turn in turns:
             for reader in list(turn.output(0).get_target_inputs()):
                 _feed(reader, rectangle)
-        self.entered.append((rectangle, (TEXTS, heads, POSITIONS, depth)))
 
     def _gathered(self, row: Any, heads: int, depth: int) -> Any:
         """Return the numbers of each place of the rectangle, of shape (texts * heads * positions, depth).
