@@ -63,13 +63,13 @@ async def test_a_text_that_is_looked_up_joins_the_next_batch(monkeypatch: pytest
     async with Rig() as rig:
         rig.engine._seconds = 0.05
         rig.engine.gate.clear()
-        answers = [asyncio.create_task(rig.predictor.predict([text], timeout=10)) for text in ("a", "b")]
+        answers = asyncio.create_task(rig.predictor.predict(["a", "b"], timeout=10))
         await eventually(lambda: rig.batcher.waiting == 2)
         rig.cache.gate.clear()
         late = asyncio.create_task(rig.predictor.predict(["late"], timeout=10))
         await eventually(lambda: rig.batcher.coming == 1)
         rig.engine.gate.set()
-        await asyncio.gather(*answers)
+        await answers
         waits = RecordingJob(10)
         submit(rig, waits)
         ran = len(rig.engine.batches)
