@@ -46,6 +46,10 @@ class Reader(Protocol):
         """Return the same, computed beside other such calls."""
         ...
 
+    def find_threads(self) -> frozenset[int]:
+        """Return in which threads `infer_beside` computes, by the kernel's ids; none if that is unknown."""
+        ...
+
     def close(self) -> None:
         """Release the engine. No call follows."""
         ...
@@ -77,6 +81,10 @@ class TokenReader:
             return self.infer(encodings)
         return self.engine.infer_beside([encoding.payload for encoding in encodings])  # type: ignore[misc]
 
+    def find_threads(self) -> frozenset[int]:
+        """Return in which threads `infer_beside` computes, by the kernel's ids; none if that is unknown."""
+        return self.engine.find_threads() if isinstance(self.engine, SharedEngine) else frozenset()
+
     def close(self) -> None:
         """Release the engine."""
         self.engine.close()
@@ -103,6 +111,10 @@ class TextReader:
     def infer_beside(self, encodings: Sequence[Encoding]) -> NDArray[np.float32]:
         """Return the same."""
         return self.infer(encodings)
+
+    def find_threads(self) -> frozenset[int]:
+        """Return nothing: no call runs beside another."""
+        return frozenset()
 
     def close(self) -> None:
         """Release the engine."""
@@ -144,6 +156,10 @@ class Classifier:
     def classify_beside(self, encodings: Sequence[Encoding]) -> list[Probabilities]:
         """Run one batch beside other such calls, as `classify`, which must not run then."""
         return self._probabilities(self._logits(self._reader.infer_beside, encodings))
+
+    def find_threads(self) -> frozenset[int]:
+        """Return in which threads `classify_beside` computes, by the kernel's ids; none if it is unknown."""
+        return self._reader.find_threads()
 
     def logits(self, encodings: Sequence[Encoding]) -> NDArray[np.float32]:
         """Run one batch and return the checked logits, shape (len(encodings), labels).
@@ -201,7 +217,7 @@ class Classifier:
         singles = [[encoding] for encoding in encodings]
         self._compare(map(self.classify, singles), due, tolerance)
         if self.calls > 1:
-            # Each call may have a compiled graph of its own: no fewer texts than calls.
+            # Each call may have kernels of its own: no fewer texts than calls.
             rounds = -(-self.calls // len(singles))
             singles, due = singles * rounds, list(due) * rounds
             parts = run_beside(

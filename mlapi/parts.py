@@ -100,7 +100,10 @@ class Parts:
             cache = await asyncio.to_thread(self._make_cache)
         stack.push_async_callback(cache.aclose)
         cache.start()
-        placement = place_calls(calls=classifier.calls, threads=self._threads.count, workers=settings.workers)
+        # In a thread, because it has the engine at work for a tenth of a second.
+        placement = await asyncio.to_thread(
+            place_calls, classifier.find_threads, threads=self._threads.count, workers=settings.workers
+        )
         slots = Slots(
             classifier.classify, classifier.classify_beside, count=classifier.calls, placement=placement
         )

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Protocol
 from mlapi.resources import one_cpu_each
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
 logger = logging.getLogger(__name__)
 
 TASKS = Path("/proc/self/task")
 
-PROCESSOR = 39
-"""The field of `/proc/PID/task/TID/stat` that says on which CPU a thread ran last (proc(5))."""
+STATE, PROCESSOR = 3, 39
+"""Fields of `/proc/PID/task/TID/stat`: what a thread does, and on which CPU it ran last (proc(5))."""
 
 AFTER_NAME = 3
 """The first field behind the thread's name, which may hold blanks."""
@@ -36,8 +36,8 @@ class Kernel(Protocol):
     def bind(self, thread: int, cpus: Collection[int]) -> None:
         """Let a thread run on these CPUs alone."""
 
-    def ran_on(self, thread: int) -> int:
-        """Return the CPU on which a thread ran last."""
+    def look(self, thread: int) -> tuple[bool, int]:
+        """Tell whether a thread runs, or would if it had a CPU, and return the CPU on which it ran last."""
 
     def allowed(self, *, ignoring: Collection[int]) -> set[int]:
         """Return the CPUs on which the process's threads may run, some of them left out of account."""
@@ -50,10 +50,10 @@ class Linux:
         """Let a thread run on these CPUs alone."""
         os.sched_setaffinity(thread, cpus)
 
-    def ran_on(self, thread: int) -> int:
-        """Return the CPU on which a thread ran last."""
+    def look(self, thread: int) -> tuple[bool, int]:
+        """Tell whether a thread runs, or would if it had a CPU, and return the CPU on which it ran last."""
         fields = (TASKS / str(thread) / "stat").read_bytes().rpartition(b")")[2].split()
-        return int(fields[PROCESSOR - AFTER_NAME])
+        return fields[STATE - AFTER_NAME] == b"R", int(fields[PROCESSOR - AFTER_NAME])
 
     def allowed(self, *, ignoring: Collection[int]) -> set[int]:
         """Return the CPUs on which the process's threads may run, some of them left out of account."""
@@ -66,71 +66,97 @@ class Linux:
 
 
 class Placement:
-    """Where the threads of calls, and the event loop's, may run.
+    """Where the threads that compute calls, those that wait for them, and the event loop's may run.
 
     A call that begins alone may run anywhere: other processes on the same CPUs are then placed as well as
-    ever. With the second, each is bound to a CPU until it ends. The event loop has the CPUs on which no call
-    is bound, or all if there is none. Where threads cannot be bound, they are left to the kernel for good.
+    ever. With the second, each computing thread is bound to a CPU, until a call begins alone. Who waits for a
+    call is on the CPU of who computes it, which falls asleep when it wakes the other. The event loop has the
+    CPUs on which no call is computed, or all if there is none. Where threads cannot be bound, they are left
+    to the kernel for good.
     """
 
-    def __init__(self, cpus: Collection[int], kernel: Kernel) -> None:
+    def __init__(self, cpus: Collection[int], computing: Collection[int], kernel: Kernel) -> None:
         """Bind nothing yet.
 
         Args:
-            cpus: What the process may use: at least as many as calls run at a time.
+            cpus: What the process may use.
+            computing: The threads in which calls are computed, as many as CPUs. Each takes the next call that
+                is made when it is free, which nobody tells: it is seen by which of them run.
             kernel: Binds threads.
         """
         self._all = frozenset(cpus)
+        self._computing = sorted(computing)
         self._kernel = kernel
         self._bound: dict[int, frozenset[int]] = {}
-        self._running: list[int] = []
+        self._calls: dict[int, int | None] = {}
         self._off = False
 
-    def begin(self, thread: int) -> None:
-        """Place a call that a thread is about to be given. Call on the event loop.
+    def begin(self, caller: int) -> None:
+        """Place a call that is about to be made. Call on the event loop.
 
         Args:
-            thread: The kernel's id.
+            caller: The thread that makes it and waits for it, by the kernel's id, as all threads here.
         """
-        self._running.append(thread)
-        if len(self._running) == 1:
-            self._bind(thread, self._all)
+        if self._calls:
+            self._follow()
+            self._calls[caller] = next(iter(self._free()), None)
+            self._join(caller)
         else:
-            self._place()
-            self._place_event_loop()
-
-    def end(self, thread: int) -> None:
-        """Note that a thread's call is over. Call on the event loop."""
-        self._running.remove(thread)
+            self._calls[caller] = None
+            for thread in (*self._computing, caller):
+                self._bind(thread, self._all)
         self._place_event_loop()
 
-    def _place(self) -> None:
-        """Give each call a CPU: first those that run, which stay where they are, then the one that begins."""
-        free = set(self._all)
-        *running, beginning = self._running
-        for thread in running:
-            cpu = next(iter(self._bound[thread])) if self._is_bound(thread) else self._last_cpu(thread)
-            self._take(thread, cpu, free)
-        self._take(beginning, next(iter(self._bound.get(beginning, self._all))), free)
+    def end(self, caller: int) -> None:
+        """Note that a thread's call is over. Call on the event loop."""
+        del self._calls[caller]
+        if self._calls:
+            self._follow()
+        self._place_event_loop()
 
-    def _take(self, thread: int, cpu: int | None, free: set[int]) -> None:
-        """Bind a thread to a CPU, or to another one if that is not free."""
-        if free:
-            cpu = cpu if cpu in free else min(free)
-            free.discard(cpu)
-            self._bind(thread, frozenset({cpu}))
+    def _follow(self) -> None:
+        """See which thread computes each call: it may be another than was thought."""
+        if self._off:
+            return
+        if not all(self._is_bound(thread) for thread in self._computing):
+            self._spread()
+        for caller, thread in self._calls.items():
+            if thread is None or not self._look(thread)[0]:
+                self._calls[caller] = next((free for free in self._free() if self._look(free)[0]), thread)
+            self._join(caller)
+
+    def _spread(self) -> None:
+        """Give each computing thread a CPU: first those that run, which stay where they are."""
+        seen = {thread: self._look(thread) for thread in self._computing}
+        free = set(self._all)
+        for thread in sorted(seen, key=lambda thread: not seen[thread][0]):
+            if free:
+                _, cpu = seen[thread]
+                cpu = cpu if cpu in free else min(free)
+                free.discard(cpu)
+                self._bind(thread, frozenset({cpu}))
+
+    def _join(self, caller: int) -> None:
+        """Have who made a call run where it is computed."""
+        thread = self._calls[caller]
+        if thread is not None:
+            self._bind(caller, self._bound.get(thread, self._all))
+
+    def _free(self) -> list[int]:
+        """Return the threads that compute no call."""
+        return [thread for thread in self._computing if thread not in self._calls.values()]
 
     def _place_event_loop(self) -> None:
-        taken = [self._bound[thread] for thread in self._running if self._is_bound(thread)]
-        self._bind(threading.get_native_id(), self._all.difference(*taken) or self._all)
+        free = [self._bound.get(thread, self._all) for thread in self._free()]
+        self._bind(threading.get_native_id(), frozenset().union(*free) or self._all)
 
     def _is_bound(self, thread: int) -> bool:
         return len(self._bound.get(thread, ())) == 1
 
-    def _last_cpu(self, thread: int) -> int | None:
+    def _look(self, thread: int) -> tuple[bool, int | None]:
         with suppress(OSError, ValueError, IndexError):
-            return self._kernel.ran_on(thread)
-        return None
+            return self._kernel.look(thread)
+        return False, None
 
     def _bind(self, thread: int, cpus: frozenset[int]) -> None:
         if self._off or self._bound.get(thread, self._all) == cpus:
@@ -153,14 +179,15 @@ class Placement:
                     self._kernel.bind(thread, allowed or self._all)
 
 
-def place_calls(*, calls: int, threads: int, workers: int) -> Placement | None:
+def place_calls(find: Callable[[], Collection[int]], *, threads: int, workers: int) -> Placement | None:
     """Return what places calls, or None where a call and a CPU of this process are not one to one.
 
     Args:
-        calls: How many an engine does beside each other.
-        threads: How many they have together.
+        find: Returns the threads that compute calls beside each other, by the kernel's ids.
+        threads: How many an engine has.
         workers: Processes of this service on the same CPUs.
     """
-    if calls != threads or workers > 1 or not one_cpu_each(threads):
+    if workers > 1 or not one_cpu_each(threads):
         return None
-    return Placement(os.sched_getaffinity(0), Linux())
+    computing = find()
+    return Placement(os.sched_getaffinity(0), computing, Linux()) if len(computing) == threads else None

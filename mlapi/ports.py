@@ -53,6 +53,13 @@ class SharedEngine(TokenEngine, Protocol):
         """Return what `infer` returns, with one call's share of the machine."""
         ...
 
+    def find_threads(self) -> frozenset[int]:
+        """Return in which threads `infer_beside` computes, by the kernel's ids; none if that is unknown.
+
+        No other call may run meanwhile.
+        """
+        ...
+
 
 class TextEngine(Protocol):
     """Runs a model that does its own reading of the text. Called from one thread at a time."""

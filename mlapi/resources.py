@@ -27,7 +27,7 @@ NVIDIA = (Path("/dev/nvidia0"), Path("/dev/nvidiactl"), Path("/proc/driver/nvidi
 ARCHITECTURES = {"x86_64": "x86-64", "amd64": "x86-64", "aarch64": "arm64", "arm64": "arm64"}
 
 MOST_ON_CPUS_OF_THEIR_OWN = 4
-"""Most threads that get a CPU each: each of them takes a compiled graph of its own (ADR 27)."""
+"""Most threads that get a CPU each: where there are more, one is idle more often (ADR 27)."""
 
 
 @dataclass(frozen=True, slots=True)

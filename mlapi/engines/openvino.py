@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlapi.engines.beside import run_beside
+from mlapi.engines.busy_threads import busy_threads
 from mlapi.engines.compiled import CompiledCache
 from mlapi.engines.packing import KeptRow, pack_batch, row_size
 from mlapi.engines.padding import pad_batch
 from mlapi.engines.unpadding import FIRST, PLACES, TOKENS, VERSION, unpad
 from mlapi.errors import ModelError, VariantUnavailable
-from mlapi.resources import one_cpu_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -90,6 +90,10 @@ def _core_of(openvino: ModuleType) -> Any:
     return openvino.Core()
 
 
+FINDING_TEXTS, FINDING_CALLS, FINDING_TRIES = 4, 8, 3
+"""By how many texts, in how many calls of each request, and how often it is tried to find the threads."""
+
+
 MAX_CALLS = 4
 """Most calls beside each other, where the threads can be shared out evenly among so many."""
 
@@ -100,8 +104,7 @@ class OpenVinoEngine:
     The threads of a call wait for each other at each step. So the graph is compiled in two ways: with all
     threads in one call, which answers a text that comes alone soonest, and with the threads shared out among
     several calls, which get more done and do not all stand still when something else takes a core (ADR 25).
-    Where each thread can have a CPU of its own, each of those calls has a compiled graph of its own, too, and
-    runs in the thread that makes it, so that its place can be chosen (ADR 27).
+    The runtime then makes each call in a thread of its own, with weights that all of them read (ADR 30).
 
     Attributes:
         calls: How many calls of `infer_beside` may run at a time.
@@ -124,15 +127,11 @@ class OpenVinoEngine:
         """
         core = shared_core()
         self.calls = _calls(threads)
-        apart = self.calls == threads and one_cpu_each(threads)
-        graphs = [1, *[self.calls] * (self.calls if apart else 1)] if self.calls > 1 else [1]
         try:
             read = _once(partial(_read, core, path))
             compiled, *shared = run_beside(
-                lambda calls: _compile(
-                    core, path, read, _options(threads, calls=calls, apart=apart), cache_dir
-                ),
-                graphs,
+                lambda calls: _compile(core, path, read, _options(threads, calls=calls), cache_dir),
+                [1, self.calls] if self.calls > 1 else [1],
             )
         except Exception as error:  # whatever the runtime raises
             raise ModelError(f"{path} cannot be loaded by OpenVINO; export the model anew") from error
@@ -147,12 +146,10 @@ class OpenVinoEngine:
         if "logits" not in (outputs := [node.any_name for node in compiled.outputs]):
             raise ModelError(f"{path} gives {', '.join(outputs)}, not logits")
         self._request = compiled.create_infer_request()
+        self._beside = [graph.create_infer_request() for graph in shared for _ in range(self.calls)]
         self._free: SimpleQueue[Any] = SimpleQueue()
-        if shared:
-            for number in range(self.calls):
-                self._free.put(shared[number % len(shared)].create_infer_request())
-        else:
-            self._free.put(self._request)
+        for request in self._beside or [self._request]:
+            self._free.put(request)
         self._wants_token_types = "token_type_ids" in names
         self._pad_id = pad_id
         self._row_size = KeptRow().size if threads > 1 else row_size
@@ -173,9 +170,26 @@ class OpenVinoEngine:
         finally:
             self._free.put(request)
 
+    def find_threads(self) -> frozenset[int]:
+        """Return in which threads `infer_beside` computes, by the kernel's ids; none if that cannot be told.
+
+        They take calls from one queue, so any of them may take any call. No other call may run meanwhile.
+        """
+        if not self._beside:
+            return frozenset()
+        feeds = self._feeds([[self._pad_id] * PADDED_TO] * FINDING_TEXTS, row_size)
+
+        def work() -> None:
+            for _ in range(FINDING_CALLS):
+                for request in self._beside:
+                    request.start_async(feeds, share_inputs=True)
+                for request in self._beside:
+                    request.wait()
+
+        tries = (busy_threads(work, count=self.calls) for _ in range(FINDING_TRIES))
+        return next(filter(None, tries), frozenset())
+
     def _run(self, request: Any, feeds: dict[str, NDArray[np.int64]], *, texts: int) -> NDArray[np.float32]:
-        if self._wants_token_types:
-            feeds["token_type_ids"] = np.zeros_like(feeds["input_ids"])
         # The arrays live until the call returns, so the runtime may read them in place.
         request.infer(feeds, share_inputs=True, share_outputs=True)
         # The next call writes over its own output.
@@ -185,21 +199,25 @@ class OpenVinoEngine:
     def _feeds(
         self, batch: Sequence[Sequence[int]], size: Callable[[int], int]
     ) -> dict[str, NDArray[np.int64]]:
-        if not self._unpadded:
+        if self._unpadded:
+            packing = pack_batch(batch, pad_id=self._pad_id, multiple=PADDED_TO, size=size)
+            feeds = {
+                "input_ids": packing.input_ids,
+                "attention_mask": packing.attention_mask,
+                TOKENS: packing.tokens,
+                PLACES: packing.places,
+                FIRST: packing.first,
+            }
+        else:
             input_ids, attention_mask = pad_batch(batch, pad_id=self._pad_id, multiple=PADDED_TO)
-            return {"input_ids": input_ids, "attention_mask": attention_mask}
-        packing = pack_batch(batch, pad_id=self._pad_id, multiple=PADDED_TO, size=size)
-        return {
-            "input_ids": packing.input_ids,
-            "attention_mask": packing.attention_mask,
-            TOKENS: packing.tokens,
-            PLACES: packing.places,
-            FIRST: packing.first,
-        }
+            feeds = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if self._wants_token_types:
+            feeds["token_type_ids"] = np.zeros_like(feeds["input_ids"])
+        return feeds
 
     def close(self) -> None:
         """Drop the compiled graph; OpenVINO frees its memory with it."""
-        del self._request, self._free
+        del self._request, self._beside, self._free
 
 
 def _calls(threads: int) -> int:
@@ -207,13 +225,11 @@ def _calls(threads: int) -> int:
     return next((calls for calls in range(MAX_CALLS, 1, -1) if threads % calls == 0), threads)
 
 
-def _options(threads: int, *, calls: int, apart: bool) -> dict[str, Any]:
-    # With several streams, a call is handed on to one of the runtime's own threads.
-    streams = 1 if apart else calls
+def _options(threads: int, *, calls: int) -> dict[str, Any]:
     return {
         "PERFORMANCE_HINT": "LATENCY",
-        "NUM_STREAMS": streams,
-        "INFERENCE_NUM_THREADS": threads // calls * streams,
+        "NUM_STREAMS": calls,
+        "INFERENCE_NUM_THREADS": threads,
         # Workers and neighbours share the CPUs; threads that are pinned would stand in each other's way.
         "ENABLE_CPU_PINNING": False,
         # The default computes in bfloat16 where the CPU can, with other answers on other machines.

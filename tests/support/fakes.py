@@ -138,6 +138,9 @@ class SharedFakeEngine(FakeEngine):
     def infer(self, batch: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         return self._noted("alone", batch)
 
+    def find_threads(self) -> frozenset[int]:
+        return frozenset()
+
     def infer_beside(self, batch: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         return self._noted("beside", batch)
 

@@ -222,7 +222,7 @@ def test_golden_texts_are_run_in_both_ways(monkeypatch: pytest.MonkeyPatch) -> N
     engine = SharedFakeEngine()
     classifier = Classifier(INFO, TokenReader(FakeTokenizer(max_length=8), engine))
     classifier.check_golden([_golden()], tolerance=1e-4)
-    assert engine.ways == ["alone", "beside", "beside"], "each of two calls may have a graph of its own"
+    assert engine.ways == ["alone", "beside", "beside"], "each of two calls may have kernels of its own"
     monkeypatch.setattr(engine, "infer_beside", lambda batch: -engine.infer(batch))
     with pytest.raises(GoldenMismatch, match="golden text 1 deviates by"):
         classifier.check_golden([_golden()], tolerance=1e-4)

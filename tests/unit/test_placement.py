@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,7 @@ from mlapi.placement import Linux, Placement, place_calls
 from mlapi.slots import Slots
 from mlapi.worker import Worker
 from tests.support.fakes import RecordingJob
+from tests.support.http_server import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -23,20 +25,24 @@ if TYPE_CHECKING:
     from mlapi.types import Encoding, Probabilities
 
 FIRST, SECOND, THIRD = -1, -2, -3
-"""Threads of calls."""
+"""Threads that make calls."""
+
+ONE, TWO, THREE = -11, -12, -13
+"""Threads that compute them."""
 
 BOTH = frozenset({4, 6})
 linux = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no threads")
 
 
 class FakeKernel:
-    """Notes where threads are bound, and tells where they ran. The container's CPUs can change."""
+    """Notes where threads are bound, tells which run and where they ran. The container's CPUs can change."""
 
     def __init__(self, cpus: Collection[int] = BOTH) -> None:
         self.cpus = set(cpus)
         self.bound: dict[int, set[int]] = {}
         self.last: dict[int, int] = {}
-        self.calls = 0
+        self.running: set[int] = set()
+        self.calls = self.looks = 0
         self.forbidden = False
 
     def bind(self, thread: int, cpus: Collection[int]) -> None:
@@ -47,10 +53,11 @@ class FakeKernel:
             raise OSError(22, "Invalid argument")
         self.bound[thread] = set(cpus)
 
-    def ran_on(self, thread: int) -> int:
+    def look(self, thread: int) -> tuple[bool, int]:
+        self.looks += 1
         if thread not in self.last:
             raise FileNotFoundError
-        return self.last[thread]
+        return thread in self.running, self.last[thread]
 
     def allowed(self, *, ignoring: Collection[int]) -> set[int]:
         assert set(ignoring) >= set(self.bound)
@@ -63,107 +70,153 @@ class FakeKernel:
     def event_loop(self) -> set[int]:
         return self.at(threading.get_native_id())
 
-    def placement(self) -> Placement:
-        return Placement(self.cpus, self)
+
+class Calls:
+    """Calls as a runtime makes them: of a kernel's threads, the one that is said computes it."""
+
+    def __init__(self, kernel: FakeKernel, computing: Collection[int] = (ONE, TWO)) -> None:
+        self.kernel = kernel
+        self.placed = Placement(kernel.cpus, computing, kernel)
+        kernel.last = {thread: min(kernel.cpus) for thread in computing} | kernel.last
+        self._by: dict[int, int] = {}
+
+    def begin(self, caller: int, *, by: int) -> None:
+        self.placed.begin(caller)
+        self._by[caller] = by
+        self.kernel.running.add(by)
+        (self.kernel.last[by], *_) = self.kernel.at(by) & {self.kernel.last[by]} or self.kernel.at(by)
+
+    def end(self, caller: int) -> None:
+        by = self._by.pop(caller)
+        if by not in self._by.values():
+            self.kernel.running.discard(by)
+        self.placed.end(caller)
 
 
-def _two_calls() -> tuple[FakeKernel, Placement]:
+def _two_calls() -> tuple[FakeKernel, Calls]:
     """Begin two calls, of which the first ran on CPU 4."""
     kernel = FakeKernel()
-    placed = kernel.placement()
-    kernel.last = {FIRST: 4}
-    placed.begin(FIRST)
-    placed.begin(SECOND)
-    return kernel, placed
+    calls = Calls(kernel)
+    calls.begin(FIRST, by=ONE)
+    calls.begin(SECOND, by=TWO)
+    return kernel, calls
 
 
 def test_a_call_that_runs_alone_is_left_to_the_kernel() -> None:
     """Two services on the same CPUs would else sit on the same one while the other idles."""
     kernel = FakeKernel()
-    placed = kernel.placement()
+    calls = Calls(kernel)
     for _ in range(2):
-        placed.begin(FIRST)
-        assert kernel.at(FIRST) == kernel.event_loop == set(BOTH)
-        placed.end(FIRST)
-    assert kernel.calls == 0, "a system call for each call, for nothing"
+        calls.begin(FIRST, by=ONE)
+        assert kernel.at(FIRST) == kernel.at(ONE) == kernel.at(TWO) == kernel.event_loop == set(BOTH)
+        calls.end(FIRST)
+    assert kernel.calls == kernel.looks == 0, "system calls for each call, for nothing"
 
 
-def test_two_calls_get_a_cpu_each_and_the_first_stays_where_it_is() -> None:
+@pytest.mark.parametrize("first", [ONE, TWO])
+def test_two_calls_get_a_cpu_each_and_the_first_stays_where_it_is(first: int) -> None:
     """On one CPU they would take turns while the other idles; moving the first costs it its caches."""
     kernel = FakeKernel()
-    placed = kernel.placement()
-    kernel.last = {FIRST: 6}
-    placed.begin(FIRST)
-    placed.begin(SECOND)
-    assert (kernel.at(FIRST), kernel.at(SECOND), kernel.event_loop) == ({6}, {4}, set(BOTH))
+    kernel.last = {ONE: 6, TWO: 6}
+    calls = Calls(kernel)
+    calls.begin(FIRST, by=first)
+    calls.begin(SECOND, by=ONE + TWO - first)
+    assert (kernel.at(first), kernel.at(ONE + TWO - first), kernel.event_loop) == ({6}, {4}, set(BOTH))
+
+
+def test_who_waits_for_a_call_is_where_it_is_computed() -> None:
+    """Elsewhere it would wait for the other call at the end of its own, with a CPU idle."""
+    kernel, calls = _two_calls()
+    assert (kernel.at(FIRST), kernel.at(SECOND)) == (kernel.at(ONE), kernel.at(TWO)) == ({4}, {6})
+    calls.end(FIRST)
+    calls.begin(FIRST, by=ONE)
+    assert (kernel.at(FIRST), kernel.at(SECOND)) == ({4}, {6})
 
 
 def test_the_event_loop_gets_the_cpu_that_a_call_left() -> None:
     """Where it ran, the other call would wait for it, or it for the call, with a CPU idle."""
-    kernel, placed = _two_calls()
-    placed.end(FIRST)
+    kernel, calls = _two_calls()
+    calls.end(FIRST)
     assert (kernel.at(SECOND), kernel.event_loop) == ({6}, {4})
-    placed.begin(FIRST)
+    calls.begin(FIRST, by=ONE)
     assert (kernel.at(FIRST), kernel.at(SECOND), kernel.event_loop) == ({4}, {6}, set(BOTH))
+
+
+def test_a_thread_that_is_about_to_sleep_is_not_taken_for_one_that_computes() -> None:
+    """Whom it wakes may get its CPU before it has gone to sleep: the event loop would go to the other's."""
+    kernel, calls = _two_calls()
+    calls.end(FIRST)
+    kernel.running.add(ONE)
+    calls.begin(FIRST, by=ONE)
+    assert (kernel.at(FIRST), kernel.at(SECOND)) == ({4}, {6})
+    calls.end(SECOND)
+    kernel.running.add(TWO)
+    calls.begin(SECOND, by=TWO)
+    calls.end(FIRST)
+    assert kernel.event_loop == {4}
+
+
+def test_a_call_that_another_thread_took_than_was_thought_is_found() -> None:
+    """Both are free for a moment when two calls end at once. The event loop would be in its way for good."""
+    kernel, calls = _two_calls()
+    kernel.running.discard(TWO)  # it is done, and nobody was told so far
+    calls.end(FIRST)
+    calls.begin(FIRST, by=TWO)
+    calls.end(SECOND)
+    assert (kernel.at(FIRST), kernel.event_loop) == ({6}, {4})
+    calls.begin(SECOND, by=ONE)
+    assert (kernel.at(FIRST), kernel.at(SECOND)) == ({6}, {4})
 
 
 def test_nothing_stays_bound_once_no_call_runs() -> None:
     """Bound to one CPU, the event loop would wait for whatever else comes to run there."""
-    kernel, placed = _two_calls()
-    placed.end(FIRST)
-    placed.end(SECOND)
+    kernel, calls = _two_calls()
+    calls.end(FIRST)
+    calls.end(SECOND)
     assert kernel.event_loop == BOTH
-    placed.begin(SECOND)
-    assert kernel.at(SECOND) == kernel.event_loop == BOTH
+    calls.begin(SECOND, by=ONE)
+    assert kernel.at(SECOND) == kernel.at(ONE) == kernel.at(TWO) == kernel.event_loop == BOTH
 
 
-def test_calls_in_full_swing_cost_a_bind_at_their_start_and_one_at_their_end() -> None:
-    """Only the event loop moves; each bind is a system call on it."""
-    kernel, placed = _two_calls()
-    before = kernel.calls
-    for thread in (FIRST, SECOND) * 5:
-        placed.end(thread)
-        placed.begin(thread)
-    assert kernel.calls - before == 20
+def test_calls_in_full_swing_cost_a_bind_and_a_look_at_their_start_and_at_their_end() -> None:
+    """Only the event loop moves; each bind is a system call on it, a look three."""
+    kernel, calls = _two_calls()
+    binds, looks = kernel.calls, kernel.looks
+    for caller, by in ((FIRST, ONE), (SECOND, TWO)) * 5:
+        calls.end(caller)
+        calls.begin(caller, by=by)
+    assert (kernel.calls - binds, kernel.looks - looks) == (20, 20)
 
 
 def test_three_of_three_get_one_each_wherever_they_ran() -> None:
     """The kernel may have had two on one CPU when the third came."""
     kernel = FakeKernel(cpus=(0, 1, 2))
-    placed = kernel.placement()
-    kernel.last = {FIRST: 1, SECOND: 1, THIRD: 1}
-    placed.begin(FIRST)
-    placed.begin(SECOND)
+    kernel.last = {ONE: 1, TWO: 1, THREE: 1}
+    calls = Calls(kernel, (ONE, TWO, THREE))
+    calls.begin(FIRST, by=TWO)
+    calls.begin(SECOND, by=ONE)
+    assert kernel.at(TWO) == {1}
     assert kernel.event_loop == {0, 1, 2} - kernel.at(FIRST) - kernel.at(SECOND)
-    placed.begin(THIRD)
-    got = [kernel.at(thread) for thread in (FIRST, SECOND, THIRD)]
+    calls.begin(THIRD, by=THREE)
+    got = [kernel.at(thread) for thread in (ONE, TWO, THREE)]
     assert set().union(*got) == {0, 1, 2}
     assert [len(cpus) for cpus in got] == [1, 1, 1]
-    placed.end(SECOND)
-    assert kernel.event_loop == kernel.at(SECOND)
+    calls.end(SECOND)
+    assert kernel.event_loop == kernel.at(ONE)
 
 
-def test_a_cpu_that_is_unknown_or_no_longer_ours_is_not_taken() -> None:
-    """A thread's last CPU cannot be read on every kernel, and a container's CPUs can change while it runs."""
+@pytest.mark.parametrize("last", [{ONE: 9, TWO: 9}, {}], ids=["gone", "unknown"])
+def test_a_cpu_that_is_unknown_or_no_longer_ours_is_not_taken(last: dict[int, int]) -> None:
+    """What a thread does cannot be read on every kernel, and a container's CPUs can change while it runs."""
     kernel = FakeKernel()
-    placed = kernel.placement()
-    kernel.last = {FIRST: 9}
-    placed.begin(FIRST)
-    placed.begin(SECOND)
-    assert kernel.at(FIRST) | kernel.at(SECOND) == BOTH
-    assert kernel.at(FIRST) != kernel.at(SECOND)
-
-
-def test_a_call_that_begins_beside_another_does_not_drive_it_from_its_cpu() -> None:
-    """After a lull it comes with a place of its own; to move the other costs that one its caches."""
-    kernel, placed = _two_calls()
-    placed.end(FIRST)
-    placed.end(SECOND)
-    assert kernel.at(SECOND) == {6}
-    kernel.last = {FIRST: 6}
-    placed.begin(FIRST)
-    placed.begin(SECOND)
-    assert (kernel.at(FIRST), kernel.at(SECOND)) == ({6}, {4})
+    calls = Calls(kernel)
+    kernel.last = dict(last)
+    for caller in (FIRST, SECOND):
+        calls.placed.begin(caller)
+    assert kernel.at(ONE) | kernel.at(TWO) == BOTH
+    assert kernel.at(ONE) != kernel.at(TWO)
+    calls.placed.end(FIRST)
+    calls.placed.begin(FIRST)
 
 
 def test_where_threads_may_not_be_bound_the_service_goes_on(caplog: pytest.LogCaptureFixture) -> None:
@@ -171,16 +224,16 @@ def test_where_threads_may_not_be_bound_the_service_goes_on(caplog: pytest.LogCa
     caplog.set_level("INFO", logger=placement.logger.name)
     kernel = FakeKernel()
     kernel.forbidden = True
-    placed = kernel.placement()
-    placed.begin(FIRST)
-    placed.begin(SECOND)
-    tried = kernel.calls
+    calls = Calls(kernel)
+    calls.begin(FIRST, by=ONE)
+    calls.begin(SECOND, by=TWO)
+    tried, looked = kernel.calls, kernel.looks
     assert tried
-    placed.end(FIRST)
-    placed.begin(FIRST)
-    placed.end(FIRST)
-    placed.end(SECOND)
-    assert kernel.calls == tried
+    calls.end(FIRST)
+    calls.begin(FIRST, by=ONE)
+    calls.end(FIRST)
+    calls.end(SECOND)
+    assert (kernel.calls, kernel.looks) == (tried, looked)
     assert [record.getMessage() for record in caplog.records] == [
         "threads cannot be bound to CPUs (Operation not permitted), and are left to the kernel"
     ]
@@ -188,75 +241,95 @@ def test_where_threads_may_not_be_bound_the_service_goes_on(caplog: pytest.LogCa
 
 def test_when_the_containers_cpus_change_every_thread_gets_the_new_ones() -> None:
     """On what is left of the old ones, calls and event loop would share a CPU for good."""
-    kernel, placed = _two_calls()
+    kernel, calls = _two_calls()
     kernel.cpus = {6, 8}
-    placed.end(SECOND)
-    placed.begin(SECOND)
-    placed.end(FIRST)  # the event loop would get 4
-    assert kernel.at(FIRST) == kernel.at(SECOND) == kernel.event_loop == {6, 8}
+    calls.end(SECOND)
+    calls.begin(SECOND, by=TWO)
+    calls.end(FIRST)  # the event loop would get 4
+    everyone = (FIRST, SECOND, ONE, TWO)
+    assert kernel.event_loop == {6, 8}
+    assert all(kernel.at(thread) == {6, 8} for thread in everyone)
 
 
 @linux
 @pytest.mark.parametrize(
-    ("calls", "threads", "workers", "cpus", "placed"),
+    ("found", "threads", "workers", "cpus", "placed"),
     [
         (2, 2, 1, 2, True),
+        (0, 2, 1, 2, False),  # it could not be told who computes
         (1, 1, 1, 1, False),  # nothing runs beside it
         (2, 2, 2, 2, False),  # both processes would take the same CPUs
         (4, 4, 1, 4, True),
         (4, 8, 1, 8, False),  # a call has several threads, of which we know one
-        (5, 5, 1, 5, False),  # a graph for each call would take too much memory
+        (5, 5, 1, 5, False),
         (2, 2, 1, 16, False),  # the kernel has CPUs to spare
     ],
 )
 def test_placed_is_what_has_as_many_cpus_as_calls(
-    monkeypatch: pytest.MonkeyPatch, *, calls: int, threads: int, workers: int, cpus: int, placed: bool
+    monkeypatch: pytest.MonkeyPatch, *, found: int, threads: int, workers: int, cpus: int, placed: bool
 ) -> None:
     """Elsewhere the kernel does as well, or others need the CPUs."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cpus)))
-    assert (place_calls(calls=calls, threads=threads, workers=workers) is not None) == placed
+    computing = frozenset(range(-found, 0))
+    assert (place_calls(lambda: computing, threads=threads, workers=workers) is not None) == placed
+
+
+def test_threads_are_not_looked_for_where_they_would_not_be_placed() -> None:
+    """That keeps an engine at work for a while at each start."""
+    assert place_calls(pytest.fail, threads=1, workers=1) is None
 
 
 def test_without_the_system_call_nothing_is_placed(monkeypatch: pytest.MonkeyPatch) -> None:
     """There is none on macOS."""
     monkeypatch.delattr(os, "sched_setaffinity", raising=False)
-    assert place_calls(calls=2, threads=2, workers=1) is None
+    assert place_calls(frozenset, threads=2, workers=1) is None
 
 
 @linux
-async def test_slots_place_the_threads_that_do_the_work() -> None:
-    """Seen by the calls themselves, from the kernel: one that only hands on would be placed for nothing."""
+async def test_slots_place_each_call_while_it_runs() -> None:
+    """Seen by the calls themselves, from the kernel; of a thread that was never bound it would be a guess."""
     cpus = sorted(os.sched_getaffinity(0))[:2]
     if len(cpus) < 2:
         pytest.skip("needs two CPUs")
     seen: dict[int, set[int]] = {}
     both, last = threading.Barrier(2, timeout=10), threading.Event()
+    computing = [ThreadPoolExecutor(1), ThreadPoolExecutor(1)]
 
     def beside(batch: list[Encoding]) -> list[Probabilities]:
+        length = batch[0].length
+        return computing[length - 1].submit(compute, length).result()
+
+    def compute(length: int) -> list[Probabilities]:
         both.wait()
-        seen[threading.get_native_id()] = os.sched_getaffinity(0)
         both.wait()
-        if batch[0].length == 2:
-            last.wait(10)
-        return [() for _ in batch]
+        seen[length] = os.sched_getaffinity(0)
+        if length == 2:
+            while not last.is_set():  # as a thread that computes
+                pass
+        return [()]
 
     before = os.sched_getaffinity(0)
-    slots = Slots(beside, beside, count=2, placement=Placement(cpus, Linux()))
+    threads = [pool.submit(threading.get_native_id).result() for pool in computing]
+    slots = Slots(beside, beside, count=2, placement=Placement(cpus, threads, Linux()))
     slots.start()
     try:
+        first, second = slots
         runs = [
             asyncio.create_task(slots.run(slot, [RecordingJob(length)], waiting=1))
-            for slot, length in zip(slots, (1, 2), strict=True)
+            for slot, length in ((first, 1), (second, 2))
         ]
         await runs[0]
-        assert sorted(tuple(where) for where in seen.values()) == [(cpu,) for cpu in cpus]
-        assert os.sched_getaffinity(0) == seen[next(iter(slots)).worker.native_id], "where no call runs"
+        assert sorted(seen.values(), key=min) == [{cpu} for cpu in cpus]
+        assert os.sched_getaffinity(0) == seen[1], "the event loop is where no call runs"
+        assert os.sched_getaffinity(second.worker.native_id) == seen[2], "who waits is where it is computed"
         last.set()
         await runs[1]
         assert os.sched_getaffinity(0) == set(cpus)
     finally:
         last.set()
         await slots.stop(timeout=5)
+        for pool in computing:
+            pool.shutdown()
         os.sched_setaffinity(0, before)
 
 
@@ -267,13 +340,26 @@ def test_the_kernel_is_asked_where_a_thread_ran() -> None:
     script = (
         "import os, sys, threading; from pathlib import Path; from mlapi.placement import Linux\n"
         "Path('/proc/self/comm').write_text('a) S 1 (2')\n"
-        "os.sched_setaffinity(0, {int(sys.argv[1])}); print(Linux().ran_on(threading.get_native_id()))"
+        "os.sched_setaffinity(0, {int(sys.argv[1])}); print(*Linux().look(threading.get_native_id()))"
     )
     for last in {cpu, max(os.sched_getaffinity(0))}:
         done = subprocess.run(
             [sys.executable, "-c", script, str(last)], capture_output=True, text=True, check=True, timeout=60
         )
-        assert int(done.stdout) == last
+        assert done.stdout.split() == ["True", str(last)]
+
+
+@linux
+def test_the_kernel_is_asked_whether_a_thread_runs() -> None:
+    """One that sleeps computes nothing."""
+    done = threading.Event()
+    other = threading.Thread(target=done.wait)
+    other.start()
+    try:
+        wait_until(lambda: not Linux().look(other.native_id or 0)[0])
+    finally:
+        done.set()
+        other.join()
 
 
 @linux

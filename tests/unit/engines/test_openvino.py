@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -297,12 +298,8 @@ def test_threads_are_shared_out_among_a_few_calls(tiny: TinyModel, threads: int,
     assert isinstance(engine, SharedEngine)
 
 
-@pytest.mark.parametrize("apart", [True, False])
-def test_calls_beside_each_other_give_the_bits_of_a_call_alone(
-    monkeypatch: pytest.MonkeyPatch, *, apart: bool
-) -> None:
+def test_calls_beside_each_other_give_the_bits_of_a_call_alone() -> None:
     """If it fails, a text's score depends on how busy the service was, or on what another thread asked."""
-    monkeypatch.setattr("mlapi.engines.openvino.one_cpu_each", lambda _: apart)
     engine = OpenVinoEngine(STARTER, threads=2, pad_id=0)
     rng = np.random.default_rng(3)
     lengths = [1, 2, 7, 15, 16, 17, 40, 64, 128]
@@ -339,12 +336,11 @@ def test_rows_keep_their_size_for_several_threads(
         np.testing.assert_array_equal(logits, engine.infer_beside([ids]))
 
 
-@pytest.mark.parametrize(("apart", "graphs"), [(True, 3), (False, 2)])
-def test_calls_have_graphs_of_their_own_only_where_that_helps(
-    tiny: TinyModel, monkeypatch: pytest.MonkeyPatch, *, apart: bool, graphs: int
+@pytest.mark.parametrize(("threads", "graphs"), [(1, 1), (2, 2), (4, 2)])
+def test_calls_beside_each_other_share_a_graph(
+    tiny: TinyModel, monkeypatch: pytest.MonkeyPatch, *, threads: int, graphs: int
 ) -> None:
-    """If it fails, calls run in threads that cannot be placed; or a graph's memory is spent for nothing."""
-    monkeypatch.setattr("mlapi.engines.openvino.one_cpu_each", lambda _: apart)
+    """If it fails, each call reads weights of its own, for which a CPU's cache has no room."""
     compiled = []
     compile_one = openvino_engine._compile
 
@@ -353,8 +349,35 @@ def test_calls_have_graphs_of_their_own_only_where_that_helps(
         return compiled[-1]
 
     monkeypatch.setattr(openvino_engine, "_compile", count)
-    OpenVinoEngine(_graph(tiny), threads=2, pad_id=0)
+    OpenVinoEngine(_graph(tiny), threads=threads, pad_id=0)
     assert len(compiled) == graphs
+
+
+@pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="reads /proc")
+def test_the_threads_that_compute_are_found_while_others_work() -> None:
+    """If it fails, other threads get the CPUs, or none, and a tenth of what the service could do is lost."""
+    engine = OpenVinoEngine(STARTER, threads=2, pad_id=0)
+    found = engine.find_threads()
+    assert len(found) == 2
+    assert found.isdisjoint(thread.native_id for thread in threading.enumerate())
+    stop = threading.Event()
+    other = threading.Thread(target=_hash_until, args=(stop,))
+    other.start()
+    try:
+        assert engine.find_threads() == found
+    finally:
+        stop.set()
+        other.join()
+
+
+def _hash_until(stop: threading.Event) -> None:
+    while not stop.is_set():
+        hashlib.pbkdf2_hmac("sha256", b"key", b"salt", 10_000)
+
+
+def test_with_one_thread_nothing_computes_beside_and_nothing_is_found() -> None:
+    """If it fails, the thread that makes a call, whichever that is, is bound to a CPU."""
+    assert OpenVinoEngine(STARTER, threads=1, pad_id=0).find_threads() == frozenset()
 
 
 def test_a_call_that_fails_gives_its_place_back(tiny: TinyModel) -> None:
