@@ -15,6 +15,9 @@ TASKS = Path("/proc/self/task")
 TIMES_OTHERS, TIMES_EACH_OTHER = 2, 4
 """Those that work use the CPU so much more than any other thread, and no more than that than each other."""
 
+LEAST_NS = 1_000_000
+"""Of a CPU's time that work takes. To wake up and fall asleep again, for whatever reason, takes less."""
+
 
 def busy_threads(work: Callable[[], None], *, count: int) -> frozenset[int]:
     """Return the kernel's ids of the `count` threads, not made by Python, that use the CPU during `work`.
@@ -28,7 +31,7 @@ def busy_threads(work: Callable[[], None], *, count: int) -> frozenset[int]:
     used = {thread: time - before.get(thread, 0) for thread, time in _used().items() if thread not in own}
     busy = sorted(used, key=lambda thread: used[thread], reverse=True)
     most, least, other = (used[busy[place]] if place < len(busy) else 0 for place in (0, count - 1, count))
-    clear = least > max(TIMES_OTHERS * other, most / TIMES_EACH_OTHER)
+    clear = least > max(TIMES_OTHERS * other, most / TIMES_EACH_OTHER, LEAST_NS)
     return frozenset(busy[:count]) if clear else frozenset()
 
 

@@ -18,7 +18,7 @@ from mlapi.engines.busy_threads import busy_threads
 from mlapi.engines.compiled import CompiledCache
 from mlapi.engines.packing import KeptRow, pack_batch, row_size
 from mlapi.engines.padding import pad_batch
-from mlapi.engines.unpadding import FIRST, PLACES, TOKENS, VERSION, unpad
+from mlapi.engines.unpadding import ANSWERED, ASKED, FIRST, OWN, PLACES, TOKENS, VERSION, unpad
 from mlapi.errors import ModelError, VariantUnavailable
 
 if TYPE_CHECKING:
@@ -136,9 +136,9 @@ class OpenVinoEngine:
         except Exception as error:  # whatever the runtime raises
             raise ModelError(f"{path} cannot be loaded by OpenVINO; export the model anew") from error
         names = {node.any_name for node in compiled.inputs}
-        self._unpadded = {TOKENS, PLACES, FIRST} <= names
+        self._unpadded = names >= OWN
         if self._unpadded:
-            names -= {TOKENS, PLACES, FIRST}
+            names -= OWN
         else:
             logger.info("the graph of %s has a form of its own: it runs with padding", path.name)
         if not {"input_ids", "attention_mask"} <= names <= {"input_ids", "attention_mask", "token_type_ids"}:
@@ -207,6 +207,8 @@ class OpenVinoEngine:
                 TOKENS: packing.tokens,
                 PLACES: packing.places,
                 FIRST: packing.first,
+                ASKED: packing.asked,
+                ANSWERED: packing.answered,
             }
         else:
             input_ids, attention_mask = pad_batch(batch, pad_id=self._pad_id, multiple=PADDED_TO)

@@ -1,7 +1,9 @@
 """Where the tokens of a batch lie once the padding between them is left out.
 
 A batch of texts is a rectangle of texts x positions with holes. Packed, its tokens stand one after another,
-text after text, in one row. `Packing` holds the indices from one form to the other.
+text after text, in one row. `Packing` holds the indices from one form to the other. For the queries of an
+attention the rectangle is narrower: nobody asks on behalf of padding, and the answer to a query does not
+depend on how many others there are, as it does on the number of keys.
 """
 
 from __future__ import annotations
@@ -38,6 +40,8 @@ class Packing:
         places: Of shape (texts * positions,): the place in the row of each place of the rectangle; 0 of
             padding.
         first: Of shape (texts,): the place in the row of each text's first token.
+        asked: Of shape (texts, asked): of the rectangle of queries, what `places` is of the other.
+        answered: Of shape (row,): what `tokens` is, in the flattened rectangle of queries.
     """
 
     input_ids: NDArray[np.int64]
@@ -45,6 +49,8 @@ class Packing:
     tokens: NDArray[np.int64]
     places: NDArray[np.int64]
     first: NDArray[np.int64]
+    asked: NDArray[np.int64]
+    answered: NDArray[np.int64]
 
 
 def row_size(tokens: int) -> int:
@@ -78,7 +84,7 @@ def pack_batch(
 ) -> Packing:
     """Lay a batch out in both forms.
 
-    All three sizes are rounded up to a few dozen values, because a runtime prepares its kernels for each size
+    All four sizes are rounded up to a few dozen values, because a runtime prepares its kernels for each size
     that it meets. Texts that were added to that end are one padding token long and come last. An empty text
     counts as one padding token too, since it would have no first token otherwise.
 
@@ -96,7 +102,10 @@ def pack_batch(
         raise ValueError("the batch is empty")
     lengths = np.ones(rounded_up(len(batch), 1), dtype=np.int64)
     lengths[: len(batch)] = [max(1, len(ids)) for ids in batch]
-    positions = -(-int(lengths.max()) // multiple) * multiple
+    longest = int(lengths.max())
+    positions = -(-longest // multiple) * multiple
+    # For a text alone, kernels for ever other sizes cost more than they save.
+    asked = min(positions, -(-longest // ROW_STEP) * ROW_STEP) if len(lengths) > 1 else positions
     input_ids = np.full((len(lengths), positions), pad_id, dtype=np.int64)
     for row, ids in enumerate(batch):
         input_ids[row, : len(ids)] = ids
@@ -104,10 +113,18 @@ def pack_batch(
     held = np.flatnonzero(mask)
     tokens = np.full(size(len(held)), held[0], dtype=np.int64)
     tokens[: len(held)] = held
-    places = np.zeros(mask.size, dtype=np.int64)
-    places[held] = np.arange(len(held))
+    places = np.zeros(mask.shape, dtype=np.int64)
+    places[mask] = np.arange(len(held))
     first = np.cumsum(lengths) - lengths
-    return Packing(input_ids, mask.astype(np.int64), tokens, places, first)
+    return Packing(
+        input_ids,
+        attention_mask=mask.astype(np.int64),
+        tokens=tokens,
+        places=places.ravel(),
+        first=first,
+        asked=np.ascontiguousarray(places[:, :asked]),
+        answered=tokens - tokens // positions * (positions - asked),
+    )
 
 
 def rounded_up(size: int, least: int) -> int:

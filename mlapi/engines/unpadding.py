@@ -2,9 +2,10 @@
 
 Most of an encoder works on each token by itself: linear layers, normalisation, activation. Only attention
 needs texts as rows of equal length. So the tokens of a batch are packed into one row, without padding, after
-the embeddings; each attention gets the padded rectangle, and what comes out of it is packed again. In the
-last layer, where a classifier reads each text's first token alone, everything after its keys and values is
-computed for those tokens alone. (Zhai et al. 2023, ByteTransformer, arXiv 2210.03052, packs in the same way.)
+the embeddings; each attention gets the padded rectangle, of queries no more than the longest text has, and
+what comes out of it is packed again. In the last layer, where a classifier reads each text's first token
+alone, everything after its keys and values is computed for those tokens alone. (Zhai et al. 2023,
+ByteTransformer, arXiv 2210.03052, packs in the same way.)
 
 A text's answer does not depend on its batch, to the last bit: a row of a matrix product does not depend on
 the other rows, and attention sees what it saw before. `OpenVinoEngine` says why that matters. Against the
@@ -34,17 +35,19 @@ if TYPE_CHECKING:
     from mlapi.engines.layout import Layout
 
 TOKENS, PLACES, FIRST = "packed_tokens", "packed_places", "packed_first"
+ASKED, ANSWERED = "packed_asked", "packed_answered"
+OWN = frozenset({TOKENS, PLACES, FIRST, ASKED, ANSWERED})
 """The inputs that the graph gets beside its own: the fields of `mlapi.engines.packing.Packing`."""
 
-VERSION = 3
+VERSION = 4
 """Of what is done to a graph: raise it with every change, so that no older compiled graph is taken for it."""
 
 SMALLEST, HALF = 2.0**-16, 0.5
 """The smallest scale that is moved: no key comes near the smallest number there is. Of a power of two,
 frexp(3) gives a half."""
 
-MEASURED_ROW = 24
-"""The size of a row while a changed graph is measured; no text's or token's axis is so long."""
+MEASURED_ROW, MEASURED_ASKED = 24, 11
+"""Sizes of a row, and of a text's queries, while a changed graph is measured; no other axis is so long."""
 
 
 def unpad(model: Any, openvino: ModuleType) -> Any | None:
@@ -76,7 +79,8 @@ def _check(model: Any, kept: Sequence[tuple[Any, int]], openvino: ModuleType) ->
     Raises:
         Unknown: One does not.
     """
-    own = {TOKENS: [MEASURED_ROW], PLACES: [TEXTS * POSITIONS], FIRST: [TEXTS]}
+    row, asked = [MEASURED_ROW], [TEXTS, MEASURED_ASKED]
+    own = {TOKENS: row, PLACES: [TEXTS * POSITIONS], FIRST: [TEXTS], ASKED: asked, ANSWERED: row}
     with measured(model, openvino, own):
         for node, positions in kept:
             if (sizes(node.output(0)) or ())[:2] != (TEXTS, positions):
@@ -94,13 +98,15 @@ class _Rewriting:
         self.kept: list[tuple[Any, int]] = []
         self._ops = ops
         self._layout = layout
-        self._tokens, self._places, self._first = (_parameter(ops, name) for name in (TOKENS, PLACES, FIRST))
-        self._axis = self._constant(1)
-        shape = ops.shape_of(layout.mask)
-        self._texts, self._positions = (
-            ops.gather(shape, self._constant([axis]), self._constant(0)) for axis in (0, 1)
+        self._tokens, self._places, self._first, self._answered = (
+            _parameter(ops, name, rank=1) for name in (TOKENS, PLACES, FIRST, ANSWERED)
         )
-        self._places_of: dict[int, Any] = {}
+        self._asked = _parameter(ops, ASKED, rank=2)
+        self._axis = self._constant(1)
+        self._texts, self._positions = (self._size(layout.mask, axis) for axis in (0, 1))
+        self._most_asked = self._size(self._asked, 1)
+        self._places_of: dict[tuple[int, bool], Any] = {}
+        self._masks: dict[str, Any] = {}
 
     def run(self, model: Any) -> None:
         layout = self._layout
@@ -109,52 +115,87 @@ class _Rewriting:
             self._scale_keys_in_the_row(attention)
             self._turn_keys_in_the_product(attention)
             for name, entry in attention.entries.items():
-                if entry == last.queries:
-                    self.kept.append((entry, 1))
-                else:
+                if entry != attention.queries:
                     self._enter(entry, attention.heads, attention.widths[name])
         self._pack_after(layout.embedded, layout.embedded_width)
         for attention in layout.attentions[:-1]:
-            self._pack_after(attention.exit.output(0), attention.width)
+            self._ask(attention)
+        self.kept.append((last.queries, 1))
         self._first_tokens_only()
         chosen = layout.selection
         row = self._reshape(chosen.input_value(0), [-1, layout.selected_width])
         for target in list(chosen.output(0).get_target_inputs()):
             _feed(target, row)
-        model.add_parameters([self._tokens, self._places, self._first])
+        model.add_parameters([self._tokens, self._places, self._first, self._asked, self._answered])
         model.validate_nodes_and_infer_types()
 
-    def _enter(self, entry: Any, heads: int, width: int) -> None:
-        """Lay a row (1, row, width) out as a rectangle for an attention, head by head if it wants it so."""
+    def _enter(self, entry: Any, heads: int, width: int, *, asked: bool = False) -> bool:
+        """Lay a row (1, row, width) out as a rectangle for an attention, head by head if it wants it so.
+
+        Args:
+            entry: The node that makes heads.
+            heads: How many.
+            width: Numbers per token.
+            asked: Whether it is the rectangle of queries, where heads come one by one.
+
+        Returns:
+            Whether they do.
+        """
         row = entry.input_value(0)
         turns = [target.get_node() for target in entry.output(0).get_target_inputs()]
         if not all(_is_turned(node, HEADS_FIRST) for node in turns):
-            _feed(entry.input(0), self._gathered(row, 1, width))
+            _feed(entry.input(0), self._gathered(row, 1, width, asked=False))
             self.kept.append((entry, POSITIONS))
-            return
+            return False
         depth = width // heads
-        shape = [self._texts, self._constant([heads]), self._positions, self._constant([depth])]
+        positions = self._most_asked if asked else self._positions
+        shape = [self._texts, self._constant([heads]), positions, self._constant([depth])]
         rectangle = self._ops.reshape(
-            self._gathered(row, heads, depth), self._ops.concat(shape, 0), special_zero=False
+            self._gathered(row, heads, depth, asked=asked), self._ops.concat(shape, 0), special_zero=False
         )
         for turn in turns:
             for reader in list(turn.output(0).get_target_inputs()):
                 _feed(reader, rectangle)
+        return True
 
-    def _gathered(self, row: Any, heads: int, depth: int) -> Any:
+    def _ask(self, attention: Attention) -> None:
+        """Have an attention answer queries up to the longest text's last, and pack the answers."""
+        name = attention.queries.get_name()
+        if not self._enter(attention.queries, attention.heads, attention.widths[name], asked=True):
+            self._pack_after(attention.exit.output(0), attention.width)
+            return
+        _feed(attention.mask, self._rows_asked(attention.mask.get_source_output()))
+        _feed(attention.exit.input(1), self._constant([1, -1, attention.width]))
+        targets = list(attention.exit.output(0).get_target_inputs())
+        packed = self._at(attention.exit.output(0), self._answered)
+        for target in targets:
+            _feed(target, packed)
+
+    def _rows_asked(self, mask: Any) -> Any:
+        """Return a mask's rows for the queries, or its one row for all of them."""
+        name = f"{mask.get_node().get_name()}.{mask.get_index()}"
+        if name not in self._masks:
+            start, step, axis = (self._constant([number]) for number in (0, 1, 2))
+            self._masks[name] = self._ops.slice(mask, start, self._most_asked, step, axis)
+        return self._masks[name]
+
+    def _gathered(self, row: Any, heads: int, depth: int, *, asked: bool) -> Any:
         """Return the numbers of each place of the rectangle, of shape (texts * heads * positions, depth).
 
         By `GatherND`, because OpenVINO moves an int8 product's scales and bias behind a `Gather`, where they
         are a pass of their own over the padding, too.
         """
-        if heads not in self._places_of:
-            self._places_of[heads] = self._places_of_heads(heads)
-        return self._ops.gather_nd(self._reshape(row, [-1, depth]), self._places_of[heads])
+        if (heads, asked) not in self._places_of:
+            self._places_of[heads, asked] = self._places_of_heads(heads, asked=asked)
+        return self._ops.gather_nd(self._reshape(row, [-1, depth]), self._places_of[heads, asked])
 
-    def _places_of_heads(self, heads: int) -> Any:
+    def _places_of_heads(self, heads: int, *, asked: bool) -> Any:
         """Return where each head's part of each place of the rectangle lies, of shape (all of them, 1)."""
-        shape = self._ops.concat([self._texts, self._constant([1]), self._positions], 0)
-        places = self._ops.reshape(self._places, shape, special_zero=False)
+        if asked:
+            places = self._ops.unsqueeze(self._asked, self._constant([1]))
+        else:
+            shape = self._ops.concat([self._texts, self._constant([1]), self._positions], 0)
+            places = self._ops.reshape(self._places, shape, special_zero=False)
         parts = self._constant([[[head] for head in range(heads)]])
         return self._reshape(self._ops.add(self._ops.multiply(places, self._constant(heads)), parts), [-1, 1])
 
@@ -206,6 +247,10 @@ class _Rewriting:
         for edge in layout.into_the_end:
             _feed(edge, self._at(edge.get_source_output(), self._first))
 
+    def _size(self, output: Any, axis: int) -> Any:
+        """Return a size as it is when the graph runs, of shape (1,)."""
+        return self._ops.gather(self._ops.shape_of(output), self._constant([axis]), self._constant(0))
+
     def _at(self, output: Any, places: Any) -> Any:
         return self._ops.gather(output, places, self._axis)
 
@@ -227,8 +272,8 @@ def _is_harmless(scale: list[Any] | None) -> bool:
     )
 
 
-def _parameter(ops: ModuleType, name: str) -> Any:
-    parameter = ops.parameter([-1], np.int64, name=name)
+def _parameter(ops: ModuleType, name: str, *, rank: int) -> Any:
+    parameter = ops.parameter([-1] * rank, np.int64, name=name)
     parameter.output(0).set_names({name})
     return parameter
 

@@ -10,7 +10,7 @@ import numpy as np
 from mlapi.engines.openvino import import_openvino, shared_core
 from mlapi.engines.packing import pack_batch
 from mlapi.engines.padding import pad_batch
-from mlapi.engines.unpadding import FIRST, PLACES, TOKENS, unpad
+from mlapi.engines.unpadding import ANSWERED, ASKED, FIRST, PLACES, TOKENS, unpad
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +47,8 @@ class Runner:
             TOKENS: packing.tokens,
             PLACES: packing.places,
             FIRST: packing.first,
+            ASKED: packing.asked,
+            ANSWERED: packing.answered,
         }
 
     def _padded(self, batch: Sequence[Sequence[int]]) -> dict[str, NDArray[np.int64]]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -41,6 +43,38 @@ def test_first_is_each_texts_first_token(batch: list[tuple[int, ...]]) -> None:
 
 
 @given(BATCHES)
+def test_what_is_asked_and_answered_leads_to_the_same_tokens(batch: list[tuple[int, ...]]) -> None:
+    """If it fails, an attention's answer goes to another token than the one that asked."""
+    packing = pack_batch(batch, pad_id=0, multiple=16)
+    texts, positions = packing.input_ids.shape
+    places = packing.places.reshape(texts, positions)
+    asked = packing.asked.shape[1]
+    np.testing.assert_array_equal(packing.asked, places[:, :asked])
+    rectangle = packing.input_ids[:, :asked]
+    np.testing.assert_array_equal(
+        rectangle.ravel()[packing.answered], packing.input_ids.ravel()[packing.tokens]
+    )
+    assert packing.asked.flags.c_contiguous, "a runtime reads it in place"
+    assert (packing.input_ids[:, asked:] == 0).all()
+    assert packing.attention_mask[:, asked:].sum() == 0
+
+
+@pytest.mark.parametrize(
+    ("lengths", "asked"),
+    [([20, 3], 20), ([17, 3], 20), ([1, 1], 4), ([16, 9], 16), ([29, 30], 32), ([20], 32), ([3], 16)],
+)
+def test_no_more_is_asked_than_the_longest_text_needs(lengths: list[int], asked: int) -> None:
+    """If it fails, attention answers padding; or a text alone meets sizes that no kernel is prepared for."""
+    packing = pack_batch([[7] * length for length in lengths], pad_id=0, multiple=16)
+    assert packing.asked.shape == (len(lengths), asked)
+
+
+def test_a_model_of_few_positions_is_asked_for_no_more() -> None:
+    """If it fails, its longest text has more queries than positions."""
+    assert pack_batch([[7] * 6, [7]], pad_id=0, multiple=2).asked.shape == (2, 6)
+
+
+@given(BATCHES)
 def test_the_rectangle_is_what_padding_makes_of_it(batch: list[tuple[int, ...]]) -> None:
     """If it fails, attention sees something else than it would see with padding."""
     packing = pack_batch(batch, pad_id=9, multiple=16)
@@ -69,8 +103,9 @@ def test_the_end_of_the_row_repeats_a_token(batch: list[tuple[int, ...]]) -> Non
     held = int(packing.attention_mask.sum())
     assert len(packing.tokens) == rounded_up(held, ROW_STEP)
     assert set(packing.tokens[held:].tolist()) <= {0}
-    for array in (packing.input_ids, packing.attention_mask, packing.tokens, packing.places, packing.first):
-        assert array.dtype == np.int64
+    assert len(packing.answered) == len(packing.tokens)
+    for field in fields(packing):
+        assert getattr(packing, field.name).dtype == np.int64
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from mlapi.engines import openvino as engine_module
 from mlapi.engines.nodes import source, values
 from mlapi.engines.openvino import OpenVinoEngine, import_openvino, shared_core
-from mlapi.engines.unpadding import FIRST, PLACES, TOKENS, VERSION
+from mlapi.engines.unpadding import ANSWERED, ASKED, FIRST, OWN, PLACES, TOKENS, VERSION
 from tests.support.model_directory import make_tiny_model
 from tests.support.small_transformer import LONGEST, VOCABULARY, SmallTransformer
 from tests.support.unpadded import Runner, batches, unpadded
@@ -58,7 +58,7 @@ def test_starter_runs_without_padding(caplog: pytest.LogCaptureFixture) -> None:
     """If it fails, the shipped model has lost its speed, and every other test goes on passing."""
     with caplog.at_level(logging.INFO):
         engine = OpenVinoEngine(STARTER, threads=1, pad_id=0)
-    assert inputs(engine) == {"input_ids", "attention_mask", TOKENS, PLACES, FIRST}
+    assert inputs(engine) == {"input_ids", "attention_mask", *OWN}
     assert not caplog.records
 
 
@@ -113,23 +113,45 @@ def test_sizes_of_the_inputs_stay_open() -> None:
         TOKENS: "[?]",
         PLACES: "[?]",
         FIRST: "[?]",
+        ASKED: "[?,?]",
+        ANSWERED: "[?]",
     }
 
 
 def test_linear_layers_run_on_the_row_and_the_end_on_first_tokens() -> None:
     """If it fails, a graph is rewritten and still computes with padding, or all tokens to the end."""
-    changed = unpadded(SmallTransformer().model())
-    assert changed is not None
-    openvino = import_openvino()
-    sizes = {"input_ids": [5, 32], "attention_mask": [5, 32], TOKENS: [40], PLACES: [160], FIRST: [5]}
-    for parameter in changed.get_parameters():
-        parameter.set_partial_shape(openvino.PartialShape(sizes[parameter.get_friendly_name()]))
-    changed.validate_nodes_and_infer_types()
+    changed = _five_texts_of_32(SmallTransformer().model())
     products = [node for node in changed.get_ordered_ops() if node.get_type_name() == "MatMul"]
     rows = sorted(tuple(node.output(0).get_shape())[:-1] for node in products if _has_weights(node))
     # A layer has linear maps for queries, keys and values, for what comes out, and two after that; then
     # comes the head with two.
     assert rows == [*[(1, 5)] * 3, *[(1, 40)] * (6 + 3), *[(5,)] * 2]
+
+
+def test_no_layer_asks_for_more_than_the_longest_text() -> None:
+    """If it fails, attention goes on computing answers for padding, which nobody reads."""
+    for model in (SmallTransformer().model(), shared_core().read_model(STARTER)):
+        changed = _five_texts_of_32(model, asked=20)
+        scores = [
+            tuple(node.output(0).get_shape())[2:]
+            for node in changed.get_ordered_ops()
+            if node.get_type_name() == "Softmax"
+        ]
+        assert scores == [(20, 32)] * (len(scores) - 1) + [(1, 32)]
+        assert len(scores) > 1
+
+
+def _five_texts_of_32(model: Any, *, asked: int = 32) -> Any:
+    """Return a graph as it is changed, with sizes."""
+    changed = unpadded(model)
+    assert changed is not None
+    sizes = {"input_ids": [5, 32], "attention_mask": [5, 32], TOKENS: [40], PLACES: [160], FIRST: [5]}
+    sizes |= {ASKED: [5, asked], ANSWERED: [40]}
+    openvino = import_openvino()
+    for parameter in changed.get_parameters():
+        parameter.set_partial_shape(openvino.PartialShape(sizes[parameter.get_friendly_name()]))
+    changed.validate_nodes_and_infer_types()
+    return changed
 
 
 def test_attention_gets_its_heads_by_gather_nd_and_turns_nothing_itself() -> None:
@@ -195,7 +217,7 @@ def test_second_start_reads_the_rewritten_graph(cache: Path) -> None:
     written = file.stat().st_mtime_ns
     second = OpenVinoEngine(STARTER, threads=1, pad_id=0, cache_dir=cache)
     assert [path.stat().st_mtime_ns for path in cache.iterdir()] == [written]
-    assert inputs(second) == inputs(first) > {TOKENS, PLACES, FIRST}
+    assert inputs(second) == inputs(first) > OWN
     np.testing.assert_array_equal(second.infer(BATCH), first.infer(BATCH))
 
 
