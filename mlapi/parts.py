@@ -100,7 +100,7 @@ class Parts:
             cache = await asyncio.to_thread(self._make_cache)
         stack.push_async_callback(cache.aclose)
         cache.start()
-        # In a thread, because it has the engine at work for a tenth of a second.
+        # In a thread, because it has the engine at work for some tenths of a second.
         placement = await asyncio.to_thread(
             place_calls, classifier.find_threads, threads=self._threads.count, workers=settings.workers
         )

@@ -26,6 +26,9 @@ TASKS = Path("/proc/self/task")
 STATE, PROCESSOR = 3, 39
 """Fields of `/proc/PID/task/TID/stat`: what a thread does, and on which CPU it ran last (proc(5))."""
 
+STAT_BYTES = 1024
+"""More than there are."""
+
 AFTER_NAME = 3
 """The first field behind the thread's name, which may hold blanks."""
 
@@ -35,6 +38,9 @@ class Kernel(Protocol):
 
     def bind(self, thread: int, cpus: Collection[int]) -> None:
         """Let a thread run on these CPUs alone."""
+
+    def bound(self, thread: int) -> set[int]:
+        """Return the CPUs on which a thread may run."""
 
     def look(self, thread: int) -> tuple[bool, int]:
         """Tell whether a thread runs, or would if it had a CPU, and return the CPU on which it ran last."""
@@ -50,9 +56,18 @@ class Linux:
         """Let a thread run on these CPUs alone."""
         os.sched_setaffinity(thread, cpus)
 
+    def bound(self, thread: int) -> set[int]:
+        """Return the CPUs on which a thread may run."""
+        return os.sched_getaffinity(thread)
+
     def look(self, thread: int) -> tuple[bool, int]:
         """Tell whether a thread runs, or would if it had a CPU, and return the CPU on which it ran last."""
-        fields = (TASKS / str(thread) / "stat").read_bytes().rpartition(b")")[2].split()
+        # By hand: a file object would make three times as many system calls.
+        file = os.open(TASKS / str(thread) / "stat", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fields = os.read(file, STAT_BYTES).rpartition(b")")[2].split()
+        finally:
+            os.close(file)
         return fields[STATE - AFTER_NAME] == b"R", int(fields[PROCESSOR - AFTER_NAME])
 
     def allowed(self, *, ignoring: Collection[int]) -> set[int]:
@@ -69,10 +84,13 @@ class Placement:
     """Where the threads that compute calls, those that wait for them, and the event loop's may run.
 
     A call that begins alone may run anywhere: other processes on the same CPUs are then placed as well as
-    ever. With the second, each computing thread is bound to a CPU, until a call begins alone. Who waits for a
-    call is on the CPU of who computes it, which falls asleep when it wakes the other. The event loop has the
-    CPUs on which no call is computed, or all if there is none. Where threads cannot be bound, they are left
-    to the kernel for good.
+    ever. With the second, each computing thread gets a CPU, until a call begins alone. Who waits for a call
+    is on the CPU of who computes it, which falls asleep when it wakes the other. The event loop has the CPUs
+    on which no call is computed, or all if there is none, or it is not known. Where threads cannot be bound,
+    they are left to the kernel for good.
+
+    OpenVINO lets a thread run on all CPUs when it begins a call, and puts back at the end what was before.
+    So a computing thread wakes up where it was bound, and is bound again when another call begins or ends.
     """
 
     def __init__(self, cpus: Collection[int], computing: Collection[int], kernel: Kernel) -> None:
@@ -85,8 +103,8 @@ class Placement:
             kernel: Binds threads.
         """
         self._all = frozenset(cpus)
-        self._computing = sorted(computing)
         self._kernel = kernel
+        self._places = dict.fromkeys(sorted(computing), self._all)
         self._bound: dict[int, frozenset[int]] = {}
         self._calls: dict[int, int | None] = {}
         self._off = False
@@ -99,27 +117,32 @@ class Placement:
         """
         if self._calls:
             self._follow()
-            self._calls[caller] = next(iter(self._free()), None)
+            free = self._free()
+            self._calls[caller] = next(iter(free), None)
             self._join(caller)
+            # Any of them may take it.
+            self._place_event_loop(free if len(free) > 1 else [])
         else:
             self._calls[caller] = None
-            for thread in (*self._computing, caller):
-                self._bind(thread, self._all)
-        self._place_event_loop()
+            self._places = dict.fromkeys(self._places, self._all)
+            self._hold()
+            self._bind(caller, self._all)
+            self._place_event_loop([])
 
     def end(self, caller: int) -> None:
         """Note that a thread's call is over. Call on the event loop."""
-        del self._calls[caller]
+        self._calls.pop(caller, None)
         if self._calls:
             self._follow()
-        self._place_event_loop()
+        self._place_event_loop(self._free())
 
     def _follow(self) -> None:
         """See which thread computes each call: it may be another than was thought."""
         if self._off:
             return
-        if not all(self._is_bound(thread) for thread in self._computing):
+        if not all(len(cpus) == 1 for cpus in self._places.values()):
             self._spread()
+        self._hold()
         for caller, thread in self._calls.items():
             if thread is None or not self._look(thread)[0]:
                 self._calls[caller] = next((free for free in self._free() if self._look(free)[0]), thread)
@@ -127,31 +150,40 @@ class Placement:
 
     def _spread(self) -> None:
         """Give each computing thread a CPU: first those that run, which stay where they are."""
-        seen = {thread: self._look(thread) for thread in self._computing}
+        seen = {thread: self._look(thread) for thread in self._places}
         free = set(self._all)
         for thread in sorted(seen, key=lambda thread: not seen[thread][0]):
             if free:
                 _, cpu = seen[thread]
                 cpu = cpu if cpu in free else min(free)
                 free.discard(cpu)
-                self._bind(thread, frozenset({cpu}))
+                self._places[thread] = frozenset({cpu})
+
+    def _hold(self) -> None:
+        """Bind the computing threads to their places."""
+        for thread, cpus in self._places.items():
+            if not self._off:
+                try:
+                    if self._kernel.bound(thread) != cpus:
+                        self._kernel.bind(thread, cpus)
+                except OSError as error:
+                    self._give_up(error)
 
     def _join(self, caller: int) -> None:
         """Have who made a call run where it is computed."""
         thread = self._calls[caller]
         if thread is not None:
-            self._bind(caller, self._bound.get(thread, self._all))
+            self._bind(caller, self._places[thread])
 
     def _free(self) -> list[int]:
         """Return the threads that compute no call."""
-        return [thread for thread in self._computing if thread not in self._calls.values()]
+        return [thread for thread in self._places if thread not in self._calls.values()]
 
-    def _place_event_loop(self) -> None:
-        free = [self._bound.get(thread, self._all) for thread in self._free()]
-        self._bind(threading.get_native_id(), frozenset().union(*free) or self._all)
-
-    def _is_bound(self, thread: int) -> bool:
-        return len(self._bound.get(thread, ())) == 1
+    def _place_event_loop(self, free: list[int]) -> None:
+        """Give the event loop the CPUs of these threads, or all where there are none or it is not known."""
+        known = None not in self._calls.values()
+        cpus = frozenset().union(*(self._places[thread] for thread in free)) if known else frozenset()
+        self._bind(threading.get_native_id(), cpus or self._all)
 
     def _look(self, thread: int) -> tuple[bool, int | None]:
         with suppress(OSError, ValueError, IndexError):
@@ -159,6 +191,7 @@ class Placement:
         return False, None
 
     def _bind(self, thread: int, cpus: frozenset[int]) -> None:
+        """Bind a thread of ours, which nobody else binds."""
         if self._off or self._bound.get(thread, self._all) == cpus:
             return
         try:
@@ -171,10 +204,11 @@ class Placement:
     def _give_up(self, error: OSError) -> None:
         self._off = True
         logger.info("threads cannot be bound to CPUs (%s), and are left to the kernel", error.strerror)
+        placed = (*self._places, *self._bound)
         # A container's CPUs may have changed: those of threads that were never bound are its own.
         with suppress(OSError):
-            allowed = self._kernel.allowed(ignoring=self._bound)
-            for thread in self._bound:
+            allowed = self._kernel.allowed(ignoring=placed)
+            for thread in placed:
                 with suppress(OSError):
                     self._kernel.bind(thread, allowed or self._all)
 

@@ -161,9 +161,9 @@ class Slots:
         slot.alone = len(self._slots) == 1 or not (company or started < self._company_until)
         slot.running = batch
         arrived, worked = self._arrived, time.thread_time()
-        if self._placement is not None:
-            self._placement.begin(slot.worker.native_id)
         try:
+            if self._placement is not None:
+                self._placement.begin(slot.worker.native_id)
             return await slot.worker.call([job.encoding for job in batch])
         finally:
             if self._placement is not None:

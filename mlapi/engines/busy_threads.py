@@ -22,8 +22,8 @@ LEAST_NS = 1_000_000
 def busy_threads(work: Callable[[], None], *, count: int) -> frozenset[int]:
     """Return the kernel's ids of the `count` threads, not made by Python, that use the CPU during `work`.
 
-    None if it is not as many: one did it all, others worked as well, or the kernel does not tell how long a
-    thread had a CPU (macOS, gVisor).
+    An empty set if it is not as many: one did it all, others worked as well, or the kernel does not tell how
+    long a thread had a CPU (macOS, gVisor).
     """
     before = _used()
     work()

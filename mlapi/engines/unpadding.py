@@ -9,8 +9,8 @@ ByteTransformer, arXiv 2210.03052, packs in the same way.)
 
 A text's answer does not depend on its batch, to the last bit: a row of a matrix product does not depend on
 the other rows, and attention sees what it saw before. `OpenVinoEngine` says why that matters. Against the
-graph as it was read, float32 answers have the same bits, and int8 ones differ where a bias that is added at
-another place makes a number inside round the other way.
+graph as it was read, float32 answers of exported models have the same bits, and int8 ones differ where a bias
+that is added at another place makes a number inside round the other way.
 
 The graph is not trusted to be what it looks like: every node on the packed way must be one that treats each
 token by itself, every other one part of an attention that hides the padding, or the graph stays as it is.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 STARTER = Path(__file__).parents[2] / "models" / "starter"
 
-pytestmark = pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="reads /proc")  # noqa: PTH112
+pytestmark = pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="reads /proc")
 
 WATCH = """
 import sys
@@ -96,7 +96,7 @@ def test_calls_are_computed_in_the_threads_that_were_found() -> None:
     shares = [float(share) for share in done.stdout.split()]
     assert len(shares) == 2
     assert sum(shares) > 0.9, "of the process's CPU time"
-    assert min(shares) > 0.25
+    assert min(shares) > 0.1, "both callers had one at first"
 
 
 def test_calls_beside_each_other_run_on_cpus_of_their_own() -> None:
@@ -109,11 +109,29 @@ def test_calls_beside_each_other_run_on_cpus_of_their_own() -> None:
         try:
             wait_until(lambda: _bound(server) == cpus)
             wait_until(lambda: len(_allowed(server)[server.pid]) == 1)  # the event loop's thread
+            seen = [tuple(_running(server, _busiest(server))) for _ in range(300)]
         finally:
             enough.set()
         for one in asked:
             one.result()
         wait_until(lambda: _allowed(server)[server.pid] == cpus)
+    bound = [len(allowed) == 1 for some in seen for allowed in some]
+    assert sum(bound) > 0.2 * len(bound) > 20, "a call is bound once another begins or ends beside it"
+
+
+def _busiest(server: ServerProcess) -> list[int]:
+    """Return the two threads beside the event loop's that used the CPU most."""
+    tasks = Path(f"/proc/{server.pid}/task")
+    used = {int(task.name): int((task / "schedstat").read_text().split()[0]) for task in tasks.iterdir()}
+    return sorted(used.keys() - {server.pid}, key=lambda thread: -used[thread])[:2]
+
+
+def _running(server: ServerProcess, threads: list[int]) -> Iterator[set[int]]:
+    """Yield on which CPUs those of the threads that run may do so. Takes a while."""
+    time.sleep(0.003)
+    for thread in threads:
+        if Path(f"/proc/{server.pid}/task/{thread}/stat").read_text().rpartition(")")[2].split()[0] == "R":
+            yield os.sched_getaffinity(thread)
 
 
 def test_workers_leave_the_choice_of_cpus_to_the_kernel() -> None:

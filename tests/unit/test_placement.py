@@ -39,19 +39,22 @@ class FakeKernel:
 
     def __init__(self, cpus: Collection[int] = BOTH) -> None:
         self.cpus = set(cpus)
-        self.bound: dict[int, set[int]] = {}
+        self.masks: dict[int, set[int]] = {}
         self.last: dict[int, int] = {}
         self.running: set[int] = set()
-        self.calls = self.looks = 0
+        self.binds = self.looks = 0
         self.forbidden = False
 
     def bind(self, thread: int, cpus: Collection[int]) -> None:
-        self.calls += 1
+        self.binds += 1
         if self.forbidden:
             raise PermissionError(1, "Operation not permitted")
         if not self.cpus.intersection(cpus):
             raise OSError(22, "Invalid argument")
-        self.bound[thread] = set(cpus)
+        self.masks[thread] = set(cpus)
+
+    def bound(self, thread: int) -> set[int]:
+        return self.cpus.intersection(self.masks.get(thread, self.cpus)) or self.cpus
 
     def look(self, thread: int) -> tuple[bool, int]:
         self.looks += 1
@@ -60,41 +63,54 @@ class FakeKernel:
         return thread in self.running, self.last[thread]
 
     def allowed(self, *, ignoring: Collection[int]) -> set[int]:
-        assert set(ignoring) >= set(self.bound)
+        assert set(ignoring) >= set(self.masks)
         return self.cpus
-
-    def at(self, thread: int) -> set[int]:
-        return self.cpus.intersection(self.bound.get(thread, self.cpus)) or self.cpus
 
     @property
     def event_loop(self) -> set[int]:
-        return self.at(threading.get_native_id())
+        return self.bound(threading.get_native_id())
 
 
 class Calls:
-    """Calls as a runtime makes them: of a kernel's threads, the one that is said computes it."""
+    """Calls as OpenVINO makes them: one of its threads computes it, whichever is said, on all CPUs at first.
+
+    Attributes:
+        woke: The CPUs on which each of its threads could wake up for its last call.
+    """
 
     def __init__(self, kernel: FakeKernel, computing: Collection[int] = (ONE, TWO)) -> None:
         self.kernel = kernel
         self.placed = Placement(kernel.cpus, computing, kernel)
-        kernel.last = {thread: min(kernel.cpus) for thread in computing} | kernel.last
+        kernel.last = dict.fromkeys(computing, min(kernel.cpus)) | kernel.last
+        self.woke: dict[int, set[int]] = {}
         self._by: dict[int, int] = {}
+        self._saved: dict[int, set[int]] = {}
 
-    def begin(self, caller: int, *, by: int) -> None:
+    def begin(self, caller: int, *, by: int, seen: bool = True) -> None:
+        """Begin a call; one that is not seen is handed over, and nobody has woken up for it yet."""
         self.placed.begin(caller)
         self._by[caller] = by
-        self.kernel.running.add(by)
-        (self.kernel.last[by], *_) = self.kernel.at(by) & {self.kernel.last[by]} or self.kernel.at(by)
+        if seen:
+            self.wake(by)
+
+    def wake(self, thread: int) -> None:
+        kernel = self.kernel
+        kernel.running.add(thread)
+        self.woke[thread] = self._saved[thread] = kernel.bound(thread)
+        if kernel.last[thread] not in self.woke[thread]:
+            kernel.last[thread] = min(self.woke[thread])
+        kernel.masks[thread] = set(kernel.cpus)
 
     def end(self, caller: int) -> None:
         by = self._by.pop(caller)
         if by not in self._by.values():
             self.kernel.running.discard(by)
+            self.kernel.masks[by] = self._saved[by]
         self.placed.end(caller)
 
 
 def _two_calls() -> tuple[FakeKernel, Calls]:
-    """Begin two calls, of which the first ran on CPU 4."""
+    """Begin two calls, of which the first runs on CPU 4."""
     kernel = FakeKernel()
     calls = Calls(kernel)
     calls.begin(FIRST, by=ONE)
@@ -108,9 +124,9 @@ def test_a_call_that_runs_alone_is_left_to_the_kernel() -> None:
     calls = Calls(kernel)
     for _ in range(2):
         calls.begin(FIRST, by=ONE)
-        assert kernel.at(FIRST) == kernel.at(ONE) == kernel.at(TWO) == kernel.event_loop == set(BOTH)
+        assert kernel.bound(FIRST) == calls.woke[ONE] == kernel.bound(TWO) == kernel.event_loop == set(BOTH)
         calls.end(FIRST)
-    assert kernel.calls == kernel.looks == 0, "system calls for each call, for nothing"
+    assert kernel.binds == kernel.looks == 0, "system calls for each call, for nothing"
 
 
 @pytest.mark.parametrize("first", [ONE, TWO])
@@ -119,27 +135,46 @@ def test_two_calls_get_a_cpu_each_and_the_first_stays_where_it_is(first: int) ->
     kernel = FakeKernel()
     kernel.last = {ONE: 6, TWO: 6}
     calls = Calls(kernel)
+    second = ONE + TWO - first
     calls.begin(FIRST, by=first)
-    calls.begin(SECOND, by=ONE + TWO - first)
-    assert (kernel.at(first), kernel.at(ONE + TWO - first), kernel.event_loop) == ({6}, {4}, set(BOTH))
+    calls.begin(SECOND, by=second)
+    assert (kernel.bound(first), calls.woke[second], kernel.event_loop) == ({6}, {4}, set(BOTH))
+
+
+def test_a_thread_is_bound_again_after_it_was_let_go() -> None:
+    """OpenVINO lets go of it as a call begins, and puts back at its end what was before, be it nothing."""
+    kernel, calls = _two_calls()
+    calls.end(FIRST)
+    assert (kernel.bound(ONE), kernel.bound(TWO)) == ({4}, {6})
+    calls.begin(FIRST, by=ONE)
+    calls.end(SECOND)
+    assert (kernel.bound(ONE), kernel.bound(TWO)) == ({4}, {6})
+    for _ in range(3):
+        calls.begin(SECOND, by=TWO)
+        calls.end(SECOND)
+        assert (calls.woke[TWO], kernel.bound(ONE)) == ({6}, {4})
 
 
 def test_who_waits_for_a_call_is_where_it_is_computed() -> None:
     """Elsewhere it would wait for the other call at the end of its own, with a CPU idle."""
     kernel, calls = _two_calls()
-    assert (kernel.at(FIRST), kernel.at(SECOND)) == (kernel.at(ONE), kernel.at(TWO)) == ({4}, {6})
+    assert (
+        (kernel.bound(FIRST), kernel.bound(SECOND))
+        == ({4}, {6})
+        == (calls.kernel.bound(ONE), calls.woke[TWO])
+    )
     calls.end(FIRST)
     calls.begin(FIRST, by=ONE)
-    assert (kernel.at(FIRST), kernel.at(SECOND)) == ({4}, {6})
+    assert (kernel.bound(FIRST), kernel.bound(SECOND)) == ({4}, {6})
 
 
 def test_the_event_loop_gets_the_cpu_that_a_call_left() -> None:
     """Where it ran, the other call would wait for it, or it for the call, with a CPU idle."""
     kernel, calls = _two_calls()
     calls.end(FIRST)
-    assert (kernel.at(SECOND), kernel.event_loop) == ({6}, {4})
+    assert (kernel.bound(SECOND), kernel.event_loop) == ({6}, {4})
     calls.begin(FIRST, by=ONE)
-    assert (kernel.at(FIRST), kernel.at(SECOND), kernel.event_loop) == ({4}, {6}, set(BOTH))
+    assert (kernel.bound(FIRST), kernel.bound(SECOND), kernel.event_loop) == ({4}, {6}, set(BOTH))
 
 
 def test_a_thread_that_is_about_to_sleep_is_not_taken_for_one_that_computes() -> None:
@@ -148,7 +183,7 @@ def test_a_thread_that_is_about_to_sleep_is_not_taken_for_one_that_computes() ->
     calls.end(FIRST)
     kernel.running.add(ONE)
     calls.begin(FIRST, by=ONE)
-    assert (kernel.at(FIRST), kernel.at(SECOND)) == ({4}, {6})
+    assert (kernel.bound(FIRST), kernel.bound(SECOND)) == ({4}, {6})
     calls.end(SECOND)
     kernel.running.add(TWO)
     calls.begin(SECOND, by=TWO)
@@ -163,9 +198,22 @@ def test_a_call_that_another_thread_took_than_was_thought_is_found() -> None:
     calls.end(FIRST)
     calls.begin(FIRST, by=TWO)
     calls.end(SECOND)
-    assert (kernel.at(FIRST), kernel.event_loop) == ({6}, {4})
+    assert (kernel.bound(FIRST), kernel.event_loop) == ({6}, {4})
     calls.begin(SECOND, by=ONE)
-    assert (kernel.at(FIRST), kernel.at(SECOND)) == ({6}, {4})
+    assert (kernel.bound(FIRST), kernel.bound(SECOND)) == ({6}, {4})
+
+
+def test_while_it_is_not_known_where_a_call_is_computed_the_event_loop_may_run_anywhere() -> None:
+    """Two that begin at once have not been seen yet; it would go to the CPU of one of them."""
+    kernel = FakeKernel()
+    calls = Calls(kernel)
+    calls.begin(FIRST, by=ONE, seen=False)
+    calls.begin(SECOND, by=TWO, seen=False)
+    assert kernel.event_loop == BOTH
+    calls.wake(ONE)
+    calls.wake(TWO)
+    calls.end(SECOND)
+    assert kernel.event_loop == kernel.bound(TWO) == BOTH - kernel.bound(ONE)
 
 
 def test_nothing_stays_bound_once_no_call_runs() -> None:
@@ -175,17 +223,19 @@ def test_nothing_stays_bound_once_no_call_runs() -> None:
     calls.end(SECOND)
     assert kernel.event_loop == BOTH
     calls.begin(SECOND, by=ONE)
-    assert kernel.at(SECOND) == kernel.at(ONE) == kernel.at(TWO) == kernel.event_loop == BOTH
+    assert kernel.bound(SECOND) == calls.woke[ONE] == kernel.bound(TWO) == kernel.event_loop == BOTH
 
 
-def test_calls_in_full_swing_cost_a_bind_and_a_look_at_their_start_and_at_their_end() -> None:
-    """Only the event loop moves; each bind is a system call on it, a look three."""
+def test_what_a_call_in_full_swing_costs() -> None:
+    """At its start and at its end one thread is looked at, and the event loop bound, and who was let go."""
     kernel, calls = _two_calls()
-    binds, looks = kernel.calls, kernel.looks
-    for caller, by in ((FIRST, ONE), (SECOND, TWO)) * 5:
+    calls.end(FIRST)
+    calls.begin(FIRST, by=ONE)
+    binds, looks = kernel.binds, kernel.looks
+    for caller, by in ((SECOND, TWO), (FIRST, ONE)) * 5:
         calls.end(caller)
         calls.begin(caller, by=by)
-    assert (kernel.calls - binds, kernel.looks - looks) == (20, 20)
+    assert (kernel.binds - binds, kernel.looks - looks) == (30, 20)
 
 
 def test_three_of_three_get_one_each_wherever_they_ran() -> None:
@@ -195,14 +245,26 @@ def test_three_of_three_get_one_each_wherever_they_ran() -> None:
     calls = Calls(kernel, (ONE, TWO, THREE))
     calls.begin(FIRST, by=TWO)
     calls.begin(SECOND, by=ONE)
-    assert kernel.at(TWO) == {1}
-    assert kernel.event_loop == {0, 1, 2} - kernel.at(FIRST) - kernel.at(SECOND)
+    assert kernel.bound(TWO) == {1}
+    assert kernel.event_loop == {0, 2}, "where the call that begins may be computed, and where not"
     calls.begin(THIRD, by=THREE)
-    got = [kernel.at(thread) for thread in (ONE, TWO, THREE)]
+    got = [kernel.bound(TWO), calls.woke[ONE], calls.woke[THREE]]
     assert set().union(*got) == {0, 1, 2}
     assert [len(cpus) for cpus in got] == [1, 1, 1]
     calls.end(SECOND)
-    assert kernel.event_loop == kernel.at(ONE)
+    assert kernel.event_loop == calls.woke[ONE]
+
+
+def test_the_event_loop_is_not_driven_to_a_cpu_on_a_guess() -> None:
+    """Of several that are free, any may take the call that begins; one that has is known once it is seen."""
+    kernel = FakeKernel(cpus=(0, 1, 2))
+    calls = Calls(kernel, (ONE, TWO, THREE))
+    calls.begin(FIRST, by=ONE)
+    calls.begin(SECOND, by=THREE)
+    assert kernel.event_loop == {0, 1, 2} - kernel.bound(ONE)
+    calls.begin(THIRD, by=TWO)
+    calls.end(THIRD)
+    assert kernel.event_loop == {0, 1, 2} - kernel.bound(ONE) - kernel.bound(THREE)
 
 
 @pytest.mark.parametrize("last", [{ONE: 9, TWO: 9}, {}], ids=["gone", "unknown"])
@@ -213,8 +275,8 @@ def test_a_cpu_that_is_unknown_or_no_longer_ours_is_not_taken(last: dict[int, in
     kernel.last = dict(last)
     for caller in (FIRST, SECOND):
         calls.placed.begin(caller)
-    assert kernel.at(ONE) | kernel.at(TWO) == BOTH
-    assert kernel.at(ONE) != kernel.at(TWO)
+    assert kernel.bound(ONE) | kernel.bound(TWO) == BOTH
+    assert kernel.bound(ONE) != kernel.bound(TWO)
     calls.placed.end(FIRST)
     calls.placed.begin(FIRST)
 
@@ -227,13 +289,14 @@ def test_where_threads_may_not_be_bound_the_service_goes_on(caplog: pytest.LogCa
     calls = Calls(kernel)
     calls.begin(FIRST, by=ONE)
     calls.begin(SECOND, by=TWO)
-    tried, looked = kernel.calls, kernel.looks
+    tried, looked = kernel.binds, kernel.looks
     assert tried
     calls.end(FIRST)
     calls.begin(FIRST, by=ONE)
     calls.end(FIRST)
     calls.end(SECOND)
-    assert (kernel.calls, kernel.looks) == (tried, looked)
+    calls.begin(FIRST, by=ONE)
+    assert (kernel.binds, kernel.looks) == (tried, looked)
     assert [record.getMessage() for record in caplog.records] == [
         "threads cannot be bound to CPUs (Operation not permitted), and are left to the kernel"
     ]
@@ -245,10 +308,15 @@ def test_when_the_containers_cpus_change_every_thread_gets_the_new_ones() -> Non
     kernel.cpus = {6, 8}
     calls.end(SECOND)
     calls.begin(SECOND, by=TWO)
-    calls.end(FIRST)  # the event loop would get 4
-    everyone = (FIRST, SECOND, ONE, TWO)
     assert kernel.event_loop == {6, 8}
-    assert all(kernel.at(thread) == {6, 8} for thread in everyone)
+    assert all(kernel.bound(thread) == {6, 8} for thread in (FIRST, SECOND, ONE, TWO))
+
+
+def test_an_end_without_a_beginning_does_no_harm() -> None:
+    """A call may fail before it is placed; its end comes in any case."""
+    kernel, calls = _two_calls()
+    calls.placed.end(THIRD)
+    assert kernel.event_loop == BOTH
 
 
 @linux
@@ -301,8 +369,8 @@ async def test_slots_place_each_call_while_it_runs() -> None:
 
     def compute(length: int) -> list[Probabilities]:
         both.wait()
-        both.wait()
         seen[length] = os.sched_getaffinity(0)
+        both.wait()
         if length == 2:
             while not last.is_set():  # as a thread that computes
                 pass
