@@ -83,6 +83,7 @@ class Batcher:
     def start(self) -> None:
         """Start the slots and what feeds them. Needs a running event loop."""
         self._slots.start()
+        self._changed()  # a scrape shows both lanes from now on
         self._pumps = [asyncio.create_task(self._feed(slot), name="mlapi-batcher") for slot in self._slots]
 
     def healthy(self, *, stuck_after: float) -> bool:
@@ -146,7 +147,7 @@ class Batcher:
             job.submitted = now
             line.add(job)
         self._slots.arrived(len(jobs))
-        self._changed()
+        self._changed({job.lane for job in jobs})
         self._wake.set()
 
     def discard(self, jobs: Iterable[Job]) -> None:
@@ -264,7 +265,7 @@ class Batcher:
             line = self._lines[lane]
             while batch := line.take(max_tokens=self._max_batch_tokens, max_texts=self._share(lane)):
                 live = self._drop_expired(batch)
-                self._changed()
+                self._changed((lane,))
                 self._made_room()
                 if live:
                     self._last_lane = lane
@@ -323,8 +324,9 @@ class Batcher:
             if not turn.done():
                 turn.set_result(None)
 
-    def _changed(self) -> None:
-        for lane, line in self._lines.items():
+    def _changed(self, lanes: Iterable[Lane] = tuple(Lane)) -> None:
+        for lane in lanes:
+            line = self._lines[lane]
             self._observer.queue_changed(lane, texts=line.texts, tokens=line.tokens)
 
 

@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from prometheus_fastapi_instrumentator import Instrumentator
 
 import mlapi
+from mlapi.api.direct import DirectCalls
 from mlapi.api.docs import add_docs
 from mlapi.api.handlers import Handlers
 from mlapi.api.middleware import BodyLimit, RequestContext
@@ -100,6 +101,7 @@ def create_app(
         f"{settings.prefix}/predict": config.predict.bytes,
         f"{settings.prefix}/bulk-predict": config.bulk.bytes,
     }
+    app.add_middleware(DirectCalls, routes=app.routes, handlers=app.exception_handlers)
     app.add_middleware(BodyLimit, limits=limits, default=OTHER_BODY_LIMIT)
     if expose_metrics:
         # Asking for metrics is no request of the service's: it is not counted.

@@ -14,8 +14,10 @@ from email.message import Message
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect
 
 from mlapi.api.density import check_density
+from mlapi.api.headers import header
 from mlapi.api.problems import (
     INVALID,
     NOT_JSON,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
     from starlette.requests import Request
+    from starlette.types import Receive
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -52,14 +55,36 @@ async def read_body(request: Request, model: type[Body], *, max_texts: int) -> B
     Raises:
         Problem: Media type or encoding not served, body too large, not UTF-8, not JSON, or not of the schema.
     """
-    check_media(request.headers.get("content-type"), request.headers.get("content-encoding"))
-    raw = await request.body()
+    media, encoding = header(request.scope, b"content-type"), header(request.scope, b"content-encoding")
+    check_media(media.decode("latin-1"), encoding.decode("latin-1"))
+    raw = await _read(request.receive)
     await check_density(raw, max_texts=max_texts)
     return await parse(raw, model)
 
 
-def check_media(content_type: str | None, content_encoding: str | None) -> None:
+async def _read(receive: Receive) -> bytes:
+    """Return a request's body, which in most requests is one message.
+
+    Raises:
+        ClientDisconnect: The client went away before its end.
+    """
+    parts: list[bytes] = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        if message["type"] == "http.request":
+            parts.append(message.get("body", b""))
+            if not message.get("more_body", False):
+                return b"".join(parts)
+
+
+def check_media(content_type: str, content_encoding: str) -> None:
     """Refuse what is not uncompressed UTF-8 JSON.
+
+    Args:
+        content_type: The header, empty where there is none.
+        content_encoding: The same.
 
     Raises:
         Problem: Naming what is served instead.

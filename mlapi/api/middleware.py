@@ -9,8 +9,7 @@ import re
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from starlette.datastructures import MutableHeaders
-
+from mlapi.api.headers import content_length, header
 from mlapi.api.problems import BODY_TOO_LARGE, Problem, from_domain, internal_problem, problem_response
 from mlapi.errors import Draining
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+REQUEST_ID = b"x-request-id"
 SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
 
@@ -84,8 +84,9 @@ class RequestContext:
             nonlocal status, response_bytes
             if message["type"] == "http.response.start":
                 status = message["status"]
-                response_bytes = _content_length(message)
-                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+                response_bytes = content_length(message)
+                others = [pair for pair in message["headers"] if pair[0] != REQUEST_ID]
+                message["headers"] = [*others, (REQUEST_ID, request_id.encode())]
             await send(message)
 
         try:
@@ -114,7 +115,7 @@ class RequestContext:
                     status or UNANSWERED,
                     handler,
                     seconds=seconds,
-                    request_bytes=_content_length(scope),
+                    request_bytes=content_length(scope),
                     response_bytes=response_bytes,
                 )
 
@@ -152,7 +153,7 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         limit = self._limits.get(scope["path"], self._default)
-        announced = _content_length(scope)
+        announced = content_length(scope)
         received = 0
 
         async def receive_counted() -> Message:
@@ -176,18 +177,5 @@ def _too_large(limit: int) -> Problem:
 
 
 def _request_id(scope: Scope) -> str:
-    sent = _header(scope, b"x-request-id").decode("latin-1")
+    sent = header(scope, REQUEST_ID).decode("latin-1")
     return sent if SANE_REQUEST_ID.fullmatch(sent) else os.urandom(16).hex()
-
-
-def _content_length(headed: Scope | Message) -> int:
-    value = _header(headed, b"content-length")
-    return int(value) if value.isdigit() else 0
-
-
-def _header(headed: Scope | Message, wanted: bytes) -> bytes:
-    """Return the first value of a header, empty where it was not sent."""
-    for name, value in headed["headers"]:
-        if name == wanted:
-            return bytes(value)
-    return b""

@@ -141,7 +141,7 @@ def build_router(config: RouteConfig, observer: AnswerObserver) -> APIRouter:
 
 
 def _serving(request: Request) -> Serving:
-    serving: Serving = request.state.serving
+    serving: Serving = request.scope["state"]["serving"]
     return serving
 
 
@@ -154,18 +154,34 @@ def _renderer(request: Request) -> Renderer:
     return renderer
 
 
+class _Encoded(Response):
+    """A response of 200 whose headers are bytes already, which is all that Starlette would make of them."""
+
+    def __init__(self, content: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+        self.status_code = 200
+        self.background = None
+        self.body = content
+        self.raw_headers = headers
+
+
 def _answer_response(request: Request, content: bytes, outcome: Outcome) -> Response:
     times = outcome.timings
-    headers = {
-        "X-Model-Version": _serving(request).require_predictor().info.version,
-        "X-Cache": f"hits={outcome.hits}, misses={outcome.misses}, coalesced={outcome.coalesced}",
-        "X-Truncated": str(outcome.truncated),
-        "Server-Timing": (
-            f"cache;dur={times.cache * 1000:.2f}, tokenize;dur={times.tokenize * 1000:.2f}, "
-            f"queue;dur={times.queue * 1000:.2f}, infer;dur={times.infer * 1000:.2f}"
-        ),
-    }
-    return Response(content, headers=headers, media_type="application/json")
+    timing = (
+        f"cache;dur={times.cache * 1000:.2f}, tokenize;dur={times.tokenize * 1000:.2f}, "
+        f"queue;dur={times.queue * 1000:.2f}, infer;dur={times.infer * 1000:.2f}"
+    )
+    counts = f"hits={outcome.hits}, misses={outcome.misses}, coalesced={outcome.coalesced}"
+    return _Encoded(
+        content,
+        [
+            (b"x-model-version", _serving(request).require_predictor().info.version.encode()),
+            (b"x-cache", counts.encode()),
+            (b"x-truncated", str(outcome.truncated).encode()),
+            (b"server-timing", timing.encode()),
+            (b"content-length", str(len(content)).encode()),
+            (b"content-type", b"application/json"),
+        ],
+    )
 
 
 def _health(serving: Serving, *, stuck_after: float) -> Health:

@@ -23,6 +23,21 @@ async def _occupy(rig: Rig) -> RecordingJob:
     return job
 
 
+async def test_both_lanes_are_told_of_from_the_start_and_then_as_they_change() -> None:
+    """A dashboard would have no line for a lane that nobody has used, or one that stands still."""
+    async with Rig() as rig:
+        assert rig.observer.depth == dict.fromkeys(Lane, (0, 0))
+        await _occupy(rig)
+        jobs = [RecordingJob(10), RecordingJob(20)]
+        submit(rig, *jobs)
+        assert rig.observer.depth[Lane.INTERACTIVE] == (2, 30)
+        rig.batcher.discard(jobs[:1])
+        assert rig.observer.depth[Lane.INTERACTIVE] == (1, 20)
+        rig.engine.gate.set()
+        await jobs[1].wait()
+        assert rig.observer.depth == dict.fromkeys(Lane, (0, 0))
+
+
 async def test_jobs_that_wait_together_run_together() -> None:
     """Every text would cost an engine call of its own under load."""
     async with Rig() as rig:

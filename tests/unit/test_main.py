@@ -5,7 +5,8 @@ import signal
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
+from fastapi.testclient import TestClient
 
 from mlapi import main
 from mlapi.classifier import Classifier, TokenReader
@@ -14,9 +15,12 @@ from mlapi.errors import ConfigurationError, ModelError
 from mlapi.main import create_app
 from mlapi.settings import Settings
 from tests.support.fakes import INFO, DictCache, eventually
+from tests.support.http_server import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from starlette.types import Receive, Scope, Send
 
     from mlapi.serving import Serving
 
@@ -47,6 +51,24 @@ def test_building_loads_nothing(tmp_path: Path) -> None:
     """If it fails, the app cannot be built where its model is not, as for its description."""
     app = create_app(_settings(model=tmp_path / "nothing"))
     assert "/project/predict" in app.openapi()["paths"]
+
+
+@pytest.mark.parametrize("path", ["/project/predict", "/project/bulk-predict"])
+def test_predictions_pass_the_router_by(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If it fails, each request pays for layers of the framework that have nothing to do (ADR 31)."""
+    routed: list[str] = []
+    route = APIRouter.__call__
+
+    async def watched(self: APIRouter, scope: Scope, receive: Receive, send: Send) -> None:
+        routed.append(scope["type"])
+        await route(self, scope, receive, send)
+
+    monkeypatch.setattr(APIRouter, "__call__", watched)
+    app = create_app(_settings(), classifier=Classifier(INFO, TokenReader(FakeTokenizer(), FakeEngine())))
+    with TestClient(app) as client:
+        wait_until(lambda: client.get("/project/health").json()["status"] == "healthy")
+        assert client.post(path, json={"text": ["a text"]}).status_code == 200
+        assert routed == ["lifespan"]
 
 
 def test_a_bad_cache_address_stops_the_build() -> None:

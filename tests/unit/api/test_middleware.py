@@ -109,6 +109,17 @@ async def test_the_request_id_is_passed_on_and_back() -> None:
     assert (b"x-request-id", b"abc-1") in start["headers"]
 
 
+async def test_an_answer_has_no_other_id() -> None:
+    """If it fails, whoever quotes an id quotes one that no log line has."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(b"x-request-id", b"another"), (b"x-more", b"kept")]
+        await send({"type": "http.response.start", "status": 204, "headers": headers})
+
+    start, *_ = await _call(_context(app), _scope("/", (b"x-request-id", b"abc-1")))
+    assert start["headers"] == [(b"x-more", b"kept"), (b"x-request-id", b"abc-1")]
+
+
 async def test_of_two_request_ids_the_first_counts() -> None:
     """If it fails, an id that a proxy did not see decides."""
     headers = ((b"x-request-id", b"not sane"), (b"x-request-id", b"sane"))
