@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PREFIX = "/project"
 FIXED_TEXTS = 100
 POOL = 1_000
-MOST_REQUESTS_PER_S = 6_000
+MOST_REQUESTS_PER_S = 15_000
 MOST_TOKENS_PER_S = 400_000
 """More than a service on a few cores answers: so many texts are made for a closed loop."""
 
