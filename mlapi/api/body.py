@@ -54,6 +54,7 @@ async def read_body(request: Request, model: type[Body], *, max_texts: int) -> B
 
     Raises:
         Problem: Media type or encoding not served, body too large, not UTF-8, not JSON, or not of the schema.
+        ClientDisconnect: The client went away before the body's end.
     """
     media, encoding = header(request.scope, b"content-type"), header(request.scope, b"content-encoding")
     check_media(media.decode("latin-1"), encoding.decode("latin-1"))
