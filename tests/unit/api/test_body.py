@@ -37,27 +37,24 @@ def _problem(raw: bytes, model: type[RequestBase] = PREDICT) -> Problem:
     return caught.value
 
 
-def _request(body: bytes, **headers: str) -> Request:
+def _sending(*messages: dict[str, Any], **headers: str) -> Request:
+    left = list(messages)
+
     async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": body, "more_body": False}
+        return left.pop(0)
 
     raw = [(name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in headers.items()]
     return Request({"type": "http", "method": "POST", "headers": raw}, receive)
+
+
+def _request(body: bytes, **headers: str) -> Request:
+    return _sending({"type": "http.request", "body": body, "more_body": False}, **headers)
 
 
 async def test_a_body_is_read_whole() -> None:
     """If it fails, a good request is refused."""
     body: Any = await read_body(_request(b'{"text": "a"}'), PREDICT, max_texts=3)
     assert body.text == "a"
-
-
-def _sending(*messages: dict[str, Any]) -> Request:
-    left = list(messages)
-
-    async def receive() -> dict[str, Any]:
-        return left.pop(0)
-
-    return Request({"type": "http", "method": "POST", "headers": []}, receive)
 
 
 async def test_a_body_in_pieces_is_joined() -> None:

@@ -195,24 +195,15 @@ def test_the_answer_is_the_one_that_the_framework_gives(
     assert [stamp.split()[0] for stamp in got.headers.get_list("x-stamp")] == ["inner", "outer"]
 
 
-def test_the_router_is_passed_by(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_router_is_passed_by(routed: list[str]) -> None:
     """If it fails, each request pays for layers that have nothing to do."""
-    routed: list[str] = []
-    route = APIRouter.__call__
-
-    async def watched(self: APIRouter, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            routed.append(scope["path"])
-        await route(self, scope, receive, send)
-
-    monkeypatch.setattr(APIRouter, "__call__", watched)
     with TestClient(_build(direct=True)) as client:
         client.post("/echo", content=b"a text")
         client.post("/echo", content=b"refused")
         client.post("/first/served")
         client.post("/of/names")
         client.get("/ordinary", params={"number": 1})
-    assert routed == ["/first/served", "/of/names", "/ordinary"]
+    assert routed == ["lifespan", "/first/served", "/of/names", "/ordinary"]
 
 
 async def _on_any(_request: Request, _error: Exception) -> PlainTextResponse:
