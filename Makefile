@@ -17,7 +17,7 @@ export PYTHON
 # The version stands in pyproject.toml alone. = and not :=, so that only test-torch reads it.
 TORCH = $(shell sed -n 's/^ *"\(torch==[0-9.]*\)",$$/\1/p' pyproject.toml | head -n 1)
 # Found, not listed, so that no new script escapes.
-SHELL_SCRIPTS = .ci/run $(shell find . -name '*.sh' -not -path './.venv*' -not -path './.git/*' | sort)
+SHELL_SCRIPTS = .ci/run $(shell find . -name '*.sh' -not -path './.venv*' -not -path './build/*' -not -path './.git/*' | sort)
 # What is there of mypy's targets: a fresh project may not have them all.
 TYPED = $(wildcard mlapi tests scripts bench ui)
 
